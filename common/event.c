@@ -1,0 +1,313 @@
+#include "common/event.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/buf.h"
+
+enum { EVENT_PAYLOAD_BYTES = 1024 * 1024 };
+
+static const char *const words[EVENT_TYPES] = {
+    [EVENT_UNKNOWN] = "unknown",
+#define EVENT(name, type) [EVENT_##name] = type,
+#include "common/event.tbl.h"
+#undef EVENT
+    [EVENT_REPLY_ELIGIBLE] = "docket.reply.eligible.v1",
+    [EVENT_REPLY_NOT_ELIGIBLE] = "docket.reply.not_eligible.v1",
+};
+
+const char *event_word(enum event_type type)
+{
+    return words[type];
+}
+
+enum event_type event_parse(const char *word)
+{
+    for (int i = EVENT_UNKNOWN + 1; word && i < EVENT_TYPES; i++)
+        if (!strcmp(words[i], word))
+            return (enum event_type)i;
+    return EVENT_UNKNOWN;
+}
+
+/* A JSON object under way: members are added in order, NULL texts and USEC_NONE become null. */
+struct data {
+    struct buf buf;
+    struct arena *arena;
+};
+
+static struct data data_begin(struct arena *arena, const char *request_id)
+{
+    struct data data = { BUF_INIT(EVENT_PAYLOAD_BYTES), arena };
+
+    buf_adds(&data.buf, "{\"request_id\":");
+    buf_json_string(&data.buf, request_id);
+    return data;
+}
+
+static void add_name(struct data *data, const char *name)
+{
+    buf_adds(&data->buf, ",\"");
+    buf_adds(&data->buf, name);
+    buf_adds(&data->buf, "\":");
+}
+
+static void add_text(struct data *data, const char *name, const char *value)
+{
+    add_name(data, name);
+    buf_json_string(&data->buf, value);
+}
+
+static void add_number(struct data *data, const char *name, int64_t value)
+{
+    char text[24];
+
+    add_name(data, name);
+    buf_add(&data->buf, text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)value));
+}
+
+static void add_time(struct data *data, const char *name, usec_t time)
+{
+    char text[USEC_TEXT_BYTES];
+
+    add_text(data, name, time == USEC_NONE ? NULL : usec_format_z(time, text));
+}
+
+static void add_status(struct data *data, enum pr_status status)
+{
+    if (status != PR_NONE)
+        add_text(data, "status", lifecycle_word(status));
+}
+
+static void add_webhook(struct data *data, const struct event_webhook *webhook)
+{
+    add_text(data, "webhook_id", webhook->webhook_id);
+    add_text(data, "webhook_key", webhook->webhook_key);
+    if (webhook->delivery_id)
+        add_text(data, "delivery_id", webhook->delivery_id);
+}
+
+static const char *data_end(struct data *data)
+{
+    const char *payload;
+
+    buf_addc(&data->buf, '}');
+    payload = arena_strndup(data->arena, data->buf.data, data->buf.length);
+    buf_free(&data->buf);
+    return payload;
+}
+
+const char *event_created(struct arena *arena, const char *request_id, const char *policy_key,
+                          const char *action_type, const char *source, usec_t due_date)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_status(&data, PR_PENDING);
+    add_text(&data, "policy_key", policy_key);
+    add_text(&data, "action_type", action_type);
+    add_text(&data, "source", source);
+    add_time(&data, "due_date", due_date);
+    return data_end(&data);
+}
+
+const char *event_pre_approval_requested(struct arena *arena, const char *request_id,
+                                         const struct event_webhook *webhooks, int count)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_status(&data, PR_AWAITING_PRE_APPROVAL);
+    add_name(&data, "webhooks");
+    buf_addc(&data.buf, '[');
+    for (int i = 0; i < count; i++) {
+        buf_adds(&data.buf, i ? ",{\"webhook_id\":" : "{\"webhook_id\":");
+        buf_json_string(&data.buf, webhooks[i].webhook_id);
+        add_text(&data, "webhook_key", webhooks[i].webhook_key);
+        add_text(&data, "delivery_id", webhooks[i].delivery_id);
+        buf_addc(&data.buf, '}');
+    }
+    buf_addc(&data.buf, ']');
+    return data_end(&data);
+}
+
+const char *event_webhook(struct arena *arena, const char *request_id, const struct event_webhook *webhook)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_webhook(&data, webhook);
+    return data_end(&data);
+}
+
+const char *event_webhook_attempt(struct arena *arena, const char *request_id,
+                                  const struct event_attempt *attempt)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_webhook(&data, &attempt->webhook);
+    add_number(&data, "attempt", attempt->attempt);
+    add_text(&data, "outcome", attempt->outcome);
+    if (attempt->status_code)
+        add_number(&data, "status_code", attempt->status_code);
+    add_number(&data, "duration_ms", attempt->duration / USEC_PER_MS);
+    if (attempt->next_attempt_at != USEC_NONE)
+        add_time(&data, "next_attempt_at", attempt->next_attempt_at);
+    return data_end(&data);
+}
+
+const char *event_reply(struct arena *arena, const char *request_id, const struct event_webhook *webhook,
+                        bool eligible, enum pr_status status, const char *why)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_status(&data, status);
+    add_webhook(&data, webhook);
+    add_name(&data, "eligible");
+    buf_adds(&data.buf, eligible ? "true" : "false");
+    if (why)
+        add_text(&data, "reason", why);
+    return data_end(&data);
+}
+
+const char *event_approved(struct arena *arena, const char *request_id, const char *by, const char *user_id,
+                           const struct event_webhook *webhook)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_status(&data, PR_APPROVED);
+    add_text(&data, "by", by);
+    add_text(&data, "user_id", user_id);
+    if (webhook)
+        add_webhook(&data, webhook);
+    return data_end(&data);
+}
+
+const char *event_reviewed(struct arena *arena, const char *request_id, enum pr_status status, const char *by,
+                           const char *user_id)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_status(&data, status);
+    add_text(&data, "by", by);
+    add_text(&data, "user_id", user_id);
+    return data_end(&data);
+}
+
+const char *event_status(struct arena *arena, const char *request_id, enum pr_status status)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_status(&data, status);
+    return data_end(&data);
+}
+
+const char *event_failed(struct arena *arena, const char *request_id, const char *step, const char *message)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_status(&data, PR_ERROR);
+    add_text(&data, "step", step);
+    add_text(&data, "message", message);
+    return data_end(&data);
+}
+
+const char *event_callback(struct arena *arena, const char *request_id, const char *webhook_id, bool eligible,
+                           usec_t received_at)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_text(&data, "webhook_id", webhook_id);
+    add_name(&data, "eligible");
+    buf_adds(&data.buf, eligible ? "true" : "false");
+    add_time(&data, "received_at", received_at);
+    return data_end(&data);
+}
+
+const char *event_delivery_id(struct arena *arena, const char *request_id, const char *webhook_id)
+{
+    crypto_generichash_state state;
+    uint8_t hash[16];
+    char *id = arena_alloc(arena, 4 + 2 * sizeof(hash) + 1);
+
+    crypto_generichash_init(&state, NULL, 0, sizeof(hash));
+    crypto_generichash_update(&state, (const uint8_t *)request_id, strlen(request_id) + 1);
+    crypto_generichash_update(&state, (const uint8_t *)webhook_id, strlen(webhook_id));
+    crypto_generichash_final(&state, hash, sizeof(hash));
+    memcpy(id, "dlv_", 4);
+    sodium_bin2hex(id + 4, 2 * sizeof(hash) + 1, hash, sizeof(hash));
+    return id;
+}
+
+/* Random bytes for ids, drawn from a buffer: one system call for many. */
+static void random_bytes(uint8_t *bytes, size_t count)
+{
+    static _Thread_local uint8_t pool[1024];
+    static _Thread_local size_t left;
+
+    if (left < count) {
+        randombytes_buf(pool, sizeof(pool));
+        left = sizeof(pool);
+    }
+    memcpy(bytes, pool + left - count, count);
+    left -= count;
+}
+
+const char *event_trace_new(struct arena *arena)
+{
+    uint8_t random[24];
+    char hex[49];
+
+    random_bytes(random, sizeof(random));
+    sodium_bin2hex(hex, sizeof(hex), random, sizeof(random));
+    return arena_printf(arena, "00-%.32s-%.16s-01", hex, hex + 32);
+}
+
+static bool is_trace(const char *text)
+{
+    if (!text || strlen(text) != 55 || strncmp(text, "00-", 3) || text[35] != '-' || text[52] != '-')
+        return false;
+    return strspn(text + 3, "0123456789abcdef") == 32 && strspn(text + 36, "0123456789abcdef") == 16;
+}
+
+const char *event_trace_child(struct arena *arena, const char *parent)
+{
+    uint8_t random[8];
+    char hex[17];
+
+    if (!is_trace(parent))
+        return event_trace_new(arena);
+    random_bytes(random, sizeof(random));
+    sodium_bin2hex(hex, sizeof(hex), random, sizeof(random));
+    return arena_printf(arena, "%.36s%s-01", parent, hex);
+}
+
+const char *event_row_id(struct arena *arena, const char *prefix)
+{
+    uint8_t random[16];
+    char hex[33];
+
+    random_bytes(random, sizeof(random));
+    random[6] = (random[6] & 0x0f) | 0x40;
+    random[8] = (random[8] & 0x3f) | 0x80;
+    sodium_bin2hex(hex, sizeof(hex), random, sizeof(random));
+    return arena_printf(arena, "%s_%.8s-%.4s-%.4s-%.4s-%.12s", prefix, hex, hex + 8, hex + 12, hex + 16,
+                        hex + 20);
+}
+
+void event_chain(const uint8_t *previous, const char *request_id, int64_t seq, const char *type, usec_t time,
+                 const char *source, const char *cause, const void *payload, size_t payload_length,
+                 uint8_t ret[EVENT_CHAIN_BYTES])
+{
+    crypto_hash_sha256_state state;
+    char time_text[USEC_TEXT_BYTES], number[32];
+    const char *parts[] = { request_id, ".", number,    "\n",   type,
+                            "\n",       time_text, "\n", source, "\n", cause ? cause : "", "\n" };
+
+    usec_format_z(time, time_text);
+    snprintf(number, sizeof(number), "%lld", (long long)seq);
+    crypto_hash_sha256_init(&state);
+    if (previous)
+        crypto_hash_sha256_update(&state, previous, EVENT_CHAIN_BYTES);
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        crypto_hash_sha256_update(&state, (const uint8_t *)parts[i], strlen(parts[i]));
+    crypto_hash_sha256_update(&state, payload, payload_length);
+    crypto_hash_sha256_final(&state, ret);
+}

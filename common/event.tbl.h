@@ -1,0 +1,21 @@
+/*
+ * EVENT(NAME, type): what happens to a request, in the order of its life. Each has a schema in schemas/events.
+ * The data of every event has "request_id"; those that set a status have "status".
+ */
+EVENT(CREATED,                "docket.request.created.v1")
+EVENT(PRE_APPROVAL_REQUESTED, "docket.request.pre_approval_requested.v1") /* calls owed to all webhooks */
+EVENT(WEBHOOK_OWED,           "docket.request.webhook_owed.v1")      /* one more, configured meanwhile */
+EVENT(WEBHOOK_SENT,           "docket.request.webhook_sent.v1")
+EVENT(WEBHOOK_FAILED,         "docket.request.webhook_failed.v1")    /* an attempt; another follows */
+EVENT(WEBHOOK_GIVEN_UP,       "docket.request.webhook_given_up.v1")  /* the last attempt failed */
+EVENT(WEBHOOK_HELD,           "docket.request.webhook_held.v1")      /* its connection is disabled */
+EVENT(WEBHOOK_RELEASED,       "docket.request.webhook_released.v1")  /* enabled again: due at once */
+EVENT(ELIGIBLE,               "docket.request.pre_approval_eligible.v1")
+EVENT(NOT_ELIGIBLE,           "docket.request.pre_approval_not_eligible.v1")
+EVENT(REPLY_IGNORED,          "docket.request.reply_ignored.v1")     /* taken while blind, too late or opposite */
+EVENT(APPROVED,               "docket.request.approved.v1")
+EVENT(DENIED,                 "docket.request.denied.v1")
+EVENT(CANCELED,               "docket.request.canceled.v1")
+EVENT(STARTED,                "docket.request.started.v1")
+EVENT(COMPLETED,              "docket.request.completed.v1")
+EVENT(FAILED,                 "docket.request.failed.v1")

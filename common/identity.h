@@ -1,0 +1,36 @@
+/*
+ * identity - who a request is about: checked, put into the form that is sealed, hashed for search.
+ * Contract: rest.md 8 and 9.1, webhooks-out.md 2.1 and 7.
+ *
+ * Threads: any. Ownership: texts are the arena's.
+ */
+#pragma once
+
+#include "common/arena.h"
+#include "common/schema.h"
+#include "common/seal.h"
+
+/* True when `identity` (an object) is well formed: email, phone_number, ga_client_id, ljt_readerID,
+ * fides_user_device_id, external_id; every other key {"label": text, "value": int, text or a list of these}. */
+bool identity_check(json_object *identity, const struct schema_loc *loc, struct schema_errors *errors);
+
+/* At least one value that is not null and not "". */
+bool identity_has_value(json_object *identity);
+
+/* The JSON that webhook bodies carry and that is sealed: the six default keys always, null when unknown, the
+ * email's domain in lower case, then the custom keys. */
+const char *identity_body(json_object *identity, struct arena *arena);
+
+/* That JSON as the API shows it: {"email": {"label": "Email", "value": ...}, ...}. A new object. */
+json_object *identity_labelled(json_object *body);
+
+struct identity_hash {
+    const char *field;
+    uint8_t hash[SEAL_HASH_BYTES];
+};
+/* One hash a value that is given (lists: one of the list's JSON text). Returns their number, at most `max`. */
+int identity_hashes(json_object *identity, const struct seal_ring *ring, struct identity_hash *ret, int max,
+                    struct arena *arena);
+/* The hash of a value as a searcher gives it. */
+void identity_search_hash(const struct seal_ring *ring, const char *field, const char *value,
+                          struct arena *arena, uint8_t ret[SEAL_HASH_BYTES]);
