@@ -68,8 +68,13 @@ struct api_route {
     const char *method, *path, *scope;
     const struct schema *schema;
     bool body_optional;
+    bool optimistic; /* the catalog in hand will do: the handler's statement names its version, and calls
+                      * api_again() when that moved. Others get one that was current when they began. */
     api_handler *handler;
 };
+
+/* Runs a pending call anew from authentication on, with a fresh catalog. Nothing was answered or written yet. */
+void api_again(struct api_call *call);
 
 /* Each resource exports its table; route.c knows them all. */
 extern const struct api_route health_routes[];
