@@ -209,7 +209,6 @@ class Service:
         self.pid_path = run.pid / f"{name}.pid"
         self.process = None
         self.log_start = 0
-        self.exit_code = None
 
     def command(self):
         raise NotImplementedError
@@ -247,7 +246,6 @@ class Service:
                 start_new_session=True,
                 **as_user(self.user()),
             )
-        self.exit_code = None
         write_pid_file(self.pid_path, self.process.pid)
         if wait:
             self.wait_ready()
@@ -278,9 +276,18 @@ class Service:
             reaper = self.process if self.process is not None and self.process.pid == pid else None
             gone = how(pid)
             if reaper is not None:
-                self.exit_code = reaper.wait()
+                reaper.wait()
         self.pid_path.unlink(missing_ok=True)
         return gone
+
+    @property
+    def exit_code(self):
+        """Of the process that this object started last; None while it runs."""
+        return self.process.poll() if self.process is not None else None
+
+    def died(self):
+        """It ended and nobody here ended it."""
+        return self.process is not None and self.pid_path.exists() and not self.is_alive()
 
     def freeze(self):
         """The process stands still, its connections stay open: a peer that hangs."""
@@ -546,13 +553,14 @@ class Servers:
 
 
 def stop_all(services):
-    """Asks all of them at once, then waits for each."""
+    """Asks all of them at once, then waits for each. Returns those that did not end with 0: name -> code."""
     alive = [service for service in services if service.is_alive()]
     for service in alive:
         with contextlib.suppress(ProcessLookupError, TypeError):
             os.kill(service.pid, service.stop_signal)
     for service in alive:
         service.stop()
+    return {service.name: service.exit_code for service in alive if service.exit_code}
 
 
 # --- docket's programs -------------------------------------------------------------------------------
@@ -731,7 +739,7 @@ class Stack:
         return self
 
     def stop(self):
-        stop_all(self.programs)
+        return stop_all(self.programs)
 
     def restart(self, **settings):
         """All programs anew, with these variables from now on; None takes one back."""
