@@ -1,0 +1,255 @@
+"""./dev demo: two privacy requests, judged by two services before they run.
+
+The configuration is the example of the product's page on pre-approval webhooks. Both services are this
+program: it listens on loopback, answers docket's calls and then replies to docket-callback, as the services
+of a company would. What is told is what happened; anything else than expected ends the story with an error.
+"""
+
+import os
+import sys
+import threading
+import time
+
+from client import Api, must, must_all
+from events import Bus
+from receiver import Receiver, Reply
+from stack import RUN, StackError, wait_until
+
+SERVICES = {  # connection -> path, and the webhook that calls it
+    "my_service_config": ("/pre-approval-handler", "my_test_webhook", "My test webhook"),
+    "my_other_service_config": ("/tickets/open-cases", "my_test_webhook_2", "My test webhook 2"),
+}
+POLICY = "default_access_policy"
+BOUND = 30  # seconds; all of it takes a fraction of one
+
+
+# --- telling -------------------------------------------------------------------------------------------
+
+COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+TELLING = threading.Lock()
+
+
+def paint(code, text):
+    return f"\033[{code}m{text}\033[0m" if COLOUR else str(text)
+
+
+def bold(text):
+    return paint(1, text)
+
+
+def faint(text):
+    return paint(2, text)
+
+
+def tell(text=""):
+    with TELLING:
+        print(text, flush=True)
+
+
+def chapter(title):
+    tell(f"\n{bold(title)}\n")
+
+
+def said(method, path, note=""):
+    tell(f"  {method:<6}{path:<50} {faint(note)}")
+
+
+class Clock:
+    """Tells what happens to one request, with the time since it was made."""
+
+    def __init__(self):
+        self.began = time.monotonic()
+
+    def tell(self, text):
+        tell(f"  {time.monotonic() - self.began:6.2f} s  {text}")
+
+
+# --- the two services ------------------------------------------------------------------------------------
+
+
+class Services:
+    """What stands behind both connections. `no_from` says which path refuses whom."""
+
+    def __init__(self, callback_url):
+        self.receiver = Receiver(callback_url)
+        self.no_from = set()
+        self.clock = Clock()
+        for path, _, _ in SERVICES.values():
+            self.receiver.script(path, self.judge)
+
+    def judge(self, receiver, handler, call):
+        body = call.json
+        email = body["identity"]["email"]
+        verdict = "not-eligible" if (call.path, email) in self.no_from else "eligible"
+        self.clock.tell(f"{call.path} is called: {body['callback_type']}, status {body['privacy_request_status']}, "
+                        f"{faint(email)}")
+        Reply(verdict)(receiver, handler, call)
+        reply = next(reply for reply in reversed(receiver.replies) if reply.call is call)
+        colour = "32" if verdict == "eligible" else "33"
+        self.clock.tell(f"{call.path} says {paint(colour, verdict)} to docket-callback, "
+                        f"which answers {reply.status} {reply.body}")
+
+    def close(self):
+        self.receiver.close()
+
+
+# --- the story -------------------------------------------------------------------------------------------
+
+
+def configure(api, services):
+    chapter("Two of your services want a say before a privacy request runs.")
+    connections = [{"name": key.replace("_", " ").title(), "key": key, "connection_type": "https",
+                    "access": "read"} for key in SERVICES]
+    must_all(api.patch("/connection", connections))
+    said("PATCH", "/connection", ", ".join(SERVICES))
+    for key, (path, _, _) in SERVICES.items():
+        must(api.put(f"/connection/{key}/secret", {
+            "url": services.receiver.url(path),
+            "authorization": "test_authorization",
+            "headers": {"User-Agent": "Example"},
+        }))
+        said("PUT", f"/connection/{key}/secret", services.receiver.url(path))
+    webhooks = [{"connection_config_key": key, "name": name, "key": webhook}
+                for key, (_, webhook, name) in SERVICES.items()]
+    must(api.put("/dsr/webhook/pre_approval", webhooks))
+    said("PUT", "/dsr/webhook/pre_approval", ", ".join(webhook["key"] for webhook in webhooks))
+
+
+def make_request(api, services, email):
+    services.clock = Clock()
+    request = api.create_request(email, POLICY)
+    said("POST", "/privacy-request", f"{POLICY}, {email}")
+    services.clock.tell(f"{bold(request['id'])} is {bold(request['status'])}")
+    return request["id"], request["status"]
+
+
+def follow(api, services, request_id, known, wanted):
+    """Tells each change of status until the wanted one."""
+    seen = [known]
+
+    def arrived():
+        status = api.status(request_id)
+        if status != seen[-1]:
+            services.clock.tell(f"{faint(request_id)} is {bold(status)}")
+            seen.append(status)
+        return status == wanted
+
+    wait_until(arrived, BOUND, lambda: f"the request to be {wanted}; it went {' -> '.join(seen)}", every=0.01)
+    replies = [reply for reply in services.receiver.replies if reply.call.request_id == request_id]
+    refused = [f"{reply.call.path}: {reply.status} {reply.body}" for reply in replies if reply.status != 200]
+    if refused:
+        raise StackError(f"docket-callback refused a reply: {refused}")
+
+
+def show_timeline(api, request_id):
+    tell("\n  Its timeline, as the Admin UI shows it:")
+    entries = [(entry, group) for group, entries in api.timeline(request_id).items() for entry in entries]
+    if not entries:
+        raise StackError(f"the timeline of {request_id} is empty")
+    for entry, group in sorted(entries, key=lambda pair: pair[0]["updated_at"]):
+        when = entry["updated_at"][11:23]
+        tell(f"    {when}  {bold(group)}")
+        if entry["message"] and entry["message"] != group:
+            tell(f"                  {faint(entry['message'])}")
+
+
+def first_story(api, services):
+    chapter("customer-1 asks for their data. Both services find nothing against it.")
+    request_id, status = make_request(api, services, "customer-1@example.com")
+    follow(api, services, request_id, status, "complete")
+    show_timeline(api, request_id)
+    expect_groups(api, request_id, "Request auto-approved by pre-approval webhooks")
+    return request_id
+
+
+def second_story(api, services):
+    chapter("customer-2 asks too, but has an open case: the second service objects.")
+    services.no_from.add((SERVICES["my_other_service_config"][0], "customer-2@example.com"))
+    request_id, status = make_request(api, services, "customer-2@example.com")
+    follow(api, services, request_id, status, "pre_approval_not_eligible")
+    tell("\n  That denies nothing: a person decides. The operator looks at the case and approves.\n")
+    services.clock = Clock()
+    api.approve(request_id)
+    said("PATCH", "/privacy-request/administrate/approve", request_id)
+    follow(api, services, request_id, "pre_approval_not_eligible", "complete")
+    show_timeline(api, request_id)
+    expect_groups(api, request_id, "Request flagged for manual review by pre-approval webhooks", "Request approved")
+    return request_id
+
+
+def expect_groups(api, request_id, *groups):
+    """The timeline is written in the same transaction as the status, so it is all there by now."""
+    missing = set(groups) - set(api.timeline(request_id))
+    if missing:
+        raise StackError(f"the timeline of {request_id} lacks {sorted(missing)}")
+
+
+def show_events(bus, *request_ids):
+    chapter("What everyone else saw: the events on Kafka. Ids only, never who asked.")
+    for request_id in request_ids:
+        events = bus.wait_types(request_id, "docket.request.completed.v1", timeout=BOUND)
+        tell(f"  {bus.prefix}.lifecycle, partition {events[0].partition}, key {bold(request_id)}")
+        for event in events:
+            headers = event.headers
+            tell(f"    {event.sequence:>3}  {bold(event.type)}")
+            tell(faint(f"         {headers['ce_time']}  {headers['ce_source']}  id …{event.id[-8:]}"))
+            tell(faint(f"         {event.value.decode()}"))
+        expect_unbroken(events)
+        tell()
+    events = bus.records(key=request_ids[0])
+    tell("  All headers of the last event of the first:")
+    for name, value in bus.records(key=request_ids[0])[-1].headers.items():
+        tell(f"    {name:<20} {value}")
+    if any(b"customer-" in event.everything() for event in events):
+        raise StackError("an identity is on the bus")
+
+
+def expect_unbroken(events):
+    """In order and without a gap. A repeat may come late, so repeats are left out first."""
+    numbers = list(dict.fromkeys(event.sequence for event in events))
+    if numbers != list(range(1, len(numbers) + 1)):
+        raise StackError(f"the events of {events[0].key} have the numbers {numbers}")
+
+
+def where_next(environment, request_id):
+    chapter("Look around; everything goes on running.")
+    tell(f"""  source .run/env
+  kcat -b $DOCKET_KAFKA_BROKERS -t {environment['DOCKET_TOPIC_PREFIX']}.lifecycle -C -e -f '%k  %h\\n  %s\\n'
+  ./dev psql -c "select seq, type, time from request_event where request_id = '{request_id}'"
+  ./dev topics
+  ./dev logs docket-worker
+
+  REST API     {environment['DOCKET_API_URL']}/api/v1   client $DOCKET_ROOT_CLIENT_ID / $DOCKET_ROOT_CLIENT_SECRET
+  replies      {environment['DOCKET_CALLBACK_URL']}/api/v1
+  stop it      ./dev down
+""")
+
+
+def read_environment():
+    """What ./dev up wrote; values hold no quotes."""
+    lines = (RUN / "env").read_text().splitlines()
+    pairs = (line.removeprefix("export ").split("=", 1) for line in lines)
+    return {name: value.strip("'") for name, value in pairs}
+
+
+def main():
+    environment = read_environment()
+    api = Api.login(environment["DOCKET_API_URL"], environment["DOCKET_ROOT_CLIENT_ID"],
+                    environment["DOCKET_ROOT_CLIENT_SECRET"])
+    bus = Bus(environment["DOCKET_KAFKA_BROKERS"], environment["DOCKET_TOPIC_PREFIX"])
+    services = Services(environment["DOCKET_CALLBACK_URL"])
+    try:
+        configure(api, services)
+        told = [first_story(api, services), second_story(api, services)]
+        show_events(bus, *told)
+        where_next(environment, told[1])
+    finally:
+        services.close()
+        bus.close()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (StackError, AssertionError, OSError) as error:
+        sys.exit(f"\n./dev demo: it did not go as it should: {error}\n./dev logs shows what the programs say.")
