@@ -3,9 +3,10 @@
  *
  * A committed entry is sent at once when the one before it is known to be on the topic or on its way there from
  * here; otherwise it is left in the outbox for the relay. A record may come twice, a gap never. The producer is
- * idempotent, acks=all, and never gives a message up: while Kafka is away it waits.
+ * idempotent, acks=all, and never gives an event up: while Kafka is away it waits.
  *
- * Threads:   publish_*() from any thread; events are copied.
+ * Threads:   publish_*() from any thread; events are copied. Deliveries are told on the thread that polls: the
+ *            owner's loop (publisher_poll) or the janitor.
  */
 #pragma once
 
@@ -14,6 +15,7 @@
 #include <stdint.h>
 
 #include "common/config.h"
+#include "common/db.h"
 #include "common/err.h"
 #include "common/journal.h"
 
@@ -25,12 +27,12 @@ int publisher_new(const struct config *config, const char *program, struct publi
 /* Waits up to `wait` for what is on its way, then lets go. What is unsent stays in the outbox. */
 void publisher_free(struct publisher *publisher, usec_t wait);
 const char *publisher_source(const struct publisher *publisher);
-rd_kafka_t *publisher_handle(struct publisher *publisher);
 
 /* Sends what won (entry->seq > 0) of one committed batch. Returns how many were left to the relay. */
 int publish_entries(struct publisher *publisher, struct journal_entry *const *entries, int count);
 
-/* An event read back from the outbox by the relay, whose predecessors are sent or on the topic. */
+/* An event read back from the outbox by the relay, whose predecessors are sent or on the topic. False when it is
+ * on its way from here already. */
 struct publish_record {
     const char *request_id;
     int64_t seq;
@@ -40,10 +42,13 @@ struct publish_record {
     size_t payload_length;
     const uint8_t *chain;
 };
-int publish_record(struct publisher *publisher, const struct publish_record *record, struct err *err) MUST_CHECK;
+bool publish_record(struct publisher *publisher, const struct publish_record *record);
 
-/* A reply for the callbacks topic. `done` is called from the publisher's own thread once Kafka has it (err
- * NULL) or it was refused or took longer than `timeout` (err set: ERR_UNAVAILABLE). */
+/*
+ * A reply for the callbacks topic. `done` is called once, from the thread that polls: with NULL when Kafka has it,
+ * else ERR_UNAVAILABLE after PUBLISH_REPLY_WAIT at the latest, and then it will not come later.
+ */
+#define PUBLISH_REPLY_WAIT (5 * USEC_PER_S)
 struct publish_reply {
     const char *request_id, *webhook_id;
     bool eligible;
@@ -54,15 +59,35 @@ typedef void publish_done(void *opaque, const struct err *err);
 int publish_reply(struct publisher *publisher, const struct publish_reply *reply, publish_done *done,
                   void *opaque, struct err *err) MUST_CHECK;
 
-/* Acknowledged since the last call: the outbox rows that may go. Up to `max`; the caller deletes them with
- * SQL_publish_forget (publish.sql) and then says publish_forgotten(), or publish_unacked() on failure. */
-struct publish_ack {
+/* A record that could not be understood, with its bytes as they came, for `<prefix>.dead`. */
+struct publish_dead {
+    const rd_kafka_message_t *message;
+    const char *reason; /* one word: bad_header, unknown_type, bad_data ... */
+};
+void publish_dead(struct publisher *publisher, const struct publish_dead *dead);
+
+/* Calls what is to be told, waiting up to `wait` for it. How many events are on their way, and how long the oldest
+ * has been (0: none): a relay that sees it grow leaves the outbox alone. */
+void publisher_poll(struct publisher *publisher, usec_t wait);
+int publisher_underway(struct publisher *publisher, usec_t *oldest);
+
+/* Writes a byte to `fd` when publisher_poll() has something to tell. */
+void publisher_notify(struct publisher *publisher, int fd);
+
+/* Event number `seq` of a request. */
+struct publish_ref {
     char request_id[64];
     int64_t seq;
 };
-int publish_take_acked(struct publisher *publisher, struct publish_ack *acks, int max);
-void publish_forgotten(struct publisher *publisher, const struct publish_ack *acks, int count);
-void publish_give_back(struct publisher *publisher, const struct publish_ack *acks, int count);
+/* Acknowledged since the last call: their outbox rows may go (SQL publish_forget); then say publish_forgotten(), or
+ * publish_give_back() when that failed. */
+int publish_take_acked(struct publisher *publisher, struct publish_ref *refs, int max);
+void publish_forgotten(struct publisher *publisher, const struct publish_ref *refs, int count);
+void publish_give_back(struct publisher *publisher, const struct publish_ref *refs, int count);
+/* Left to the relay since the last call: their rows are due at once (SQL publish_hasten). */
+int publish_take_left(struct publisher *publisher, struct publish_ref *refs, int max);
+/* The two parameters of both statements. */
+void publish_refs_args(struct db_args *args, const struct publish_ref *refs, int count);
 
-/* For programs without a loop: a thread with a connection of its own that deletes what was acknowledged. */
+/* For programs without a loop: a thread that polls and, with a postgres_url, clears the outbox. */
 int publisher_start_janitor(struct publisher *publisher, const char *postgres_url, struct err *err) MUST_CHECK;
