@@ -11,7 +11,7 @@
 
 #define _cleanup_(function) __attribute__((cleanup(function)))
 #define MUST_CHECK __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 
 /* Defines `function##p`, which calls `function` on a non-NULL `*p`. */
 #define DEFINE_CLEANUP(type, function)                                                             \
