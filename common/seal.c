@@ -1,0 +1,291 @@
+#include "common/seal.h"
+
+#include <sodium.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+
+/* What a wrapped request key is bound to, beside the request's id. */
+#define WRAP_PLACE "request_key"
+
+enum { NONCE_BYTES = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES };
+_Static_assert(NONCE_BYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES == SEAL_OVERHEAD_BYTES, "sealed form");
+_Static_assert(SEAL_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "key");
+
+struct ring_key {
+    struct ring_key *next; /* in the order of the setting: the first seals */
+    char id[SEAL_KEY_ID_MAX + 1];
+    struct seal_key key;
+};
+
+struct seal_ring {
+    struct ring_key *keys;
+    bool can_hash;
+    uint8_t hash_key[SEAL_KEY_BYTES];
+};
+
+/* libsodium locks and counts by itself: any number of calls from any thread set it up once. */
+static void sodium_ready(void)
+{
+    if (sodium_init() < 0)
+        abort(); /* no source of randomness */
+}
+
+/* 32 bytes of standard base64, with or without its padding. */
+static bool key_decode(const char *text, size_t length, uint8_t ret[SEAL_KEY_BYTES])
+{
+    static const int variants[] = { sodium_base64_VARIANT_ORIGINAL, sodium_base64_VARIANT_ORIGINAL_NO_PADDING };
+    size_t decoded = 0;
+
+    for (size_t i = 0; i < COUNT_OF(variants); i++)
+        if (sodium_base642bin(ret, SEAL_KEY_BYTES, text, length, NULL, &decoded, NULL, variants[i]) == 0)
+            return decoded == SEAL_KEY_BYTES;
+    return false;
+}
+
+static bool id_is_valid(const char *id, size_t length)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+
+    return length > 0 && length <= SEAL_KEY_ID_MAX && strspn(id, allowed) >= length;
+}
+
+static const struct ring_key *ring_find(const struct seal_ring *ring, const char *id, size_t length)
+{
+    for (const struct ring_key *key = ring->keys; key; key = key->next)
+        if (strlen(key->id) == length && !memcmp(key->id, id, length))
+            return key;
+    return NULL;
+}
+
+/* One "id:base64". Errors tell the place in the setting, never what stands there. */
+static int ring_parse_key(const struct seal_ring *ring, const char *entry, size_t length, int number,
+                          struct ring_key **ret, struct err *err)
+{
+    const char *colon = memchr(entry, ':', length);
+    struct ring_key *key;
+
+    if (!colon || !id_is_valid(entry, (size_t)(colon - entry)))
+        return err_cause(err, ERR_INTERNAL,
+                         "DOCKET_SEALING_KEYS: key %d is not id:base64 with an id of 1 to %d letters, "
+                         "digits, '_', '.' or '-'",
+                         number, SEAL_KEY_ID_MAX);
+    if (ring_find(ring, entry, (size_t)(colon - entry)))
+        return err_cause(err, ERR_INTERNAL, "DOCKET_SEALING_KEYS: key %d has the id of another", number);
+    key = calloc(1, sizeof(*key));
+    if (!key)
+        abort();
+    memcpy(key->id, entry, (size_t)(colon - entry));
+    if (!key_decode(colon + 1, length - (size_t)(colon + 1 - entry), key->key.bytes)) {
+        free(key);
+        return err_cause(err, ERR_INTERNAL, "DOCKET_SEALING_KEYS: key %d is not base64 of %d bytes", number,
+                         SEAL_KEY_BYTES);
+    }
+    *ret = key;
+    return 0;
+}
+
+static int ring_parse(struct seal_ring *ring, const char *keys, struct err *err)
+{
+    struct ring_key **end = &ring->keys;
+    const char *entry = keys;
+
+    for (int number = 1;; number++) {
+        size_t length = strcspn(entry, ",");
+        int r = ring_parse_key(ring, entry, length, number, end, err);
+
+        if (r < 0)
+            return r;
+        end = &(*end)->next;
+        if (!entry[length])
+            return 0;
+        entry += length + 1;
+    }
+}
+
+int seal_ring_new(const char *keys, const char *hash_key, struct seal_ring **ret, struct err *err)
+{
+    _cleanup_(seal_ring_freep) struct seal_ring *ring = NULL;
+    int r;
+
+    sodium_ready();
+    ring = calloc(1, sizeof(*ring));
+    if (!ring)
+        abort();
+    r = ring_parse(ring, keys, err);
+    if (r < 0)
+        return r;
+    if (hash_key && !key_decode(hash_key, strlen(hash_key), ring->hash_key))
+        return err_cause(err, ERR_INTERNAL, "DOCKET_IDENTITY_HASH_KEY is not base64 of %d bytes", SEAL_KEY_BYTES);
+    ring->can_hash = hash_key != NULL;
+    *ret = TAKE(ring);
+    return 0;
+}
+
+void seal_ring_free(struct seal_ring *ring)
+{
+    if (!ring)
+        return;
+    while (ring->keys) {
+        struct ring_key *next = ring->keys->next;
+
+        sodium_memzero(ring->keys, sizeof(*ring->keys));
+        free(ring->keys);
+        ring->keys = next;
+    }
+    sodium_memzero(ring, sizeof(*ring));
+    free(ring);
+}
+
+/* what, NUL, owner: both are texts, so no two pairs give the same bytes. */
+static struct buf context_of(const char *what, const char *owner_id)
+{
+    struct buf context = BUF_INIT(SIZE_MAX / 4);
+
+    buf_add(&context, what, strlen(what) + 1);
+    buf_adds(&context, owner_id);
+    return context;
+}
+
+static void encrypt(const struct seal_key *key, const char *what, const char *owner_id, struct bytes plain,
+                    uint8_t *sealed)
+{
+    _cleanup_(buf_free) struct buf context = context_of(what, owner_id);
+
+    randombytes_buf(sealed, NONCE_BYTES);
+    crypto_aead_xchacha20poly1305_ietf_encrypt(sealed + NONCE_BYTES, NULL, plain.data, plain.length,
+                                               (const uint8_t *)context.data, context.length, NULL, sealed,
+                                               key->bytes);
+}
+
+/* `plain` has room for sealed.length - SEAL_OVERHEAD_BYTES. */
+static int decrypt(const struct seal_key *key, const char *what, const char *owner_id, struct bytes sealed,
+                   uint8_t *plain, struct err *err)
+{
+    _cleanup_(buf_free) struct buf context = context_of(what, owner_id);
+    const uint8_t *bytes = sealed.data;
+
+    if (crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL, bytes + NONCE_BYTES,
+                                                   sealed.length - NONCE_BYTES, (const uint8_t *)context.data,
+                                                   context.length, bytes, key->bytes) != 0)
+        return err_cause(err, ERR_INTERNAL, "seal: %s does not open", what);
+    return 0;
+}
+
+void seal_key_new(struct seal_key *ret)
+{
+    sodium_ready();
+    randombytes_buf(ret->bytes, sizeof(ret->bytes));
+}
+
+struct bytes seal_key_wrap(const struct seal_ring *ring, const struct seal_key *key, const char *request_id,
+                           struct arena *arena, const char **key_id)
+{
+    struct bytes plain = { key->bytes, sizeof(key->bytes) };
+
+    *key_id = ring->keys->id;
+    return seal_close(&ring->keys->key, WRAP_PLACE, request_id, plain, arena);
+}
+
+int seal_key_unwrap(const struct seal_ring *ring, const char *key_id, struct bytes wrapped,
+                    const char *request_id, struct seal_key *ret, struct err *err)
+{
+    const struct ring_key *key = ring_find(ring, key_id, strlen(key_id));
+    struct seal_key plain;
+    int r;
+
+    if (!key)
+        return err_cause(err, ERR_INTERNAL, "seal: no master key '%.*s'", SEAL_KEY_ID_MAX, key_id);
+    if (!wrapped.data || wrapped.length != SEAL_KEY_BYTES + SEAL_OVERHEAD_BYTES)
+        return err_cause(err, ERR_INTERNAL, "seal: a wrapped key has %zu bytes", wrapped.length);
+    r = decrypt(&key->key, WRAP_PLACE, request_id, wrapped, plain.bytes, err);
+    if (r < 0)
+        return r;
+    *ret = plain;
+    sodium_memzero(&plain, sizeof(plain));
+    return 0;
+}
+
+struct bytes seal_close(const struct seal_key *key, const char *what, const char *owner_id, struct bytes plain,
+                        struct arena *arena)
+{
+    size_t length = plain.length + SEAL_OVERHEAD_BYTES;
+    uint8_t *sealed;
+
+    if (!plain.data)
+        return (struct bytes){ 0 };
+    sealed = arena_alloc(arena, length);
+    encrypt(key, what, owner_id, plain, sealed);
+    return (struct bytes){ sealed, length };
+}
+
+int seal_open(const struct seal_key *key, const char *what, const char *owner_id, struct bytes sealed,
+              struct arena *arena, struct bytes *ret, struct err *err)
+{
+    uint8_t *plain;
+    int r;
+
+    if (!sealed.data) {
+        *ret = (struct bytes){ 0 };
+        return 0;
+    }
+    if (sealed.length < SEAL_OVERHEAD_BYTES)
+        return err_cause(err, ERR_INTERNAL, "seal: %s has %zu bytes", what, sealed.length);
+    plain = arena_alloc(arena, sealed.length - SEAL_OVERHEAD_BYTES + 1); /* zeroed: it ends in NUL */
+    r = decrypt(key, what, owner_id, sealed, plain, err);
+    if (r < 0)
+        return r;
+    *ret = (struct bytes){ plain, sealed.length - SEAL_OVERHEAD_BYTES };
+    return 0;
+}
+
+struct bytes seal_ring_close(const struct seal_ring *ring, const char *what, const char *owner_id,
+                             struct bytes plain, struct arena *arena)
+{
+    const struct ring_key *key = ring->keys;
+    size_t id_length = strlen(key->id), length = 1 + id_length + plain.length + SEAL_OVERHEAD_BYTES;
+    uint8_t *sealed;
+
+    if (!plain.data)
+        return (struct bytes){ 0 };
+    sealed = arena_alloc(arena, length);
+    sealed[0] = (uint8_t)id_length;
+    memcpy(sealed + 1, key->id, id_length);
+    encrypt(&key->key, what, owner_id, plain, sealed + 1 + id_length);
+    return (struct bytes){ sealed, length };
+}
+
+int seal_ring_open(const struct seal_ring *ring, const char *what, const char *owner_id, struct bytes sealed,
+                   struct arena *arena, struct bytes *ret, struct err *err)
+{
+    const uint8_t *bytes = sealed.data;
+    const struct ring_key *key;
+    size_t head;
+
+    if (!bytes) {
+        *ret = (struct bytes){ 0 };
+        return 0;
+    }
+    head = sealed.length ? 1 + (size_t)bytes[0] : 1;
+    if (sealed.length < head)
+        return err_cause(err, ERR_INTERNAL, "seal: %s has %zu bytes", what, sealed.length);
+    key = ring_find(ring, (const char *)bytes + 1, head - 1);
+    if (!key)
+        return err_cause(err, ERR_INTERNAL, "seal: no master key for %s", what);
+    return seal_open(&key->key, what, owner_id, (struct bytes){ bytes + head, sealed.length - head }, arena, ret,
+                     err);
+}
+
+void seal_hash(const struct seal_ring *ring, const char *field, const char *value, uint8_t ret[SEAL_HASH_BYTES])
+{
+    crypto_generichash_state state;
+
+    if (!ring->can_hash)
+        abort(); /* a hash under no key could be guessed back: better none */
+    crypto_generichash_init(&state, ring->hash_key, sizeof(ring->hash_key), SEAL_HASH_BYTES);
+    crypto_generichash_update(&state, (const uint8_t *)field, strlen(field) + 1);
+    crypto_generichash_update(&state, (const uint8_t *)value, strlen(value));
+    crypto_generichash_final(&state, ret, SEAL_HASH_BYTES);
+}
