@@ -674,6 +674,10 @@ class Stack:
         self.workers.append(worker)
         return worker
 
+    def keep_workers(self, count):
+        stop_all(self.workers[count:])
+        del self.workers[count:]
+
     def binary(self, name):
         path = ROOT / "build" / self.preset / "bin" / name
         if not path.exists():

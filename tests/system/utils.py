@@ -1,9 +1,6 @@
-"""What the system tests say in one word. The processes themselves are in tests/stack."""
+"""What the system tests say in one word; tests/stack has it."""
 
-import itertools
 import os
-import re
-import secrets
 import sys
 from pathlib import Path
 
@@ -12,67 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stack"))
 from client import Api, must, must_all  # noqa: E402, F401
 from events import BadEvent, Bus, Event, check  # noqa: E402, F401
 from receiver import Answer, Call, Close, Hang, Receiver, Reply, redirect  # noqa: E402, F401
-from stack import (  # noqa: E402, F401
-    ROOT, RUN, Api as ApiProgram, Book, RunDir, Servers, Stack, StackError, remove_run, temporary_run,
-    wait_until,
-)
-
-SANITIZER_REPORT = re.compile(r"ERROR: AddressSanitizer|runtime error:|LeakSanitizer|ThreadSanitizer: ")
-
-
-class Identities:
-    """Makes identity values that occur nowhere else, and knows them all, so that a leak can be found."""
-
-    def __init__(self):
-        self.values = []
-        self._count = itertools.count(1)
-
-    def _remember(self, value):
-        self.values.append(value)
-        return value
-
-    def email(self, name="person"):
-        return self._remember(f"{name}-{secrets.token_hex(5)}@example.com")
-
-    def phone(self):
-        return self._remember(f"+1555{secrets.randbelow(10**9):09}")
-
-    def custom(self, label="Loyalty id"):
-        return {"label": label, "value": self._remember(f"custom-{secrets.token_hex(8)}")}
-
-    def derived(self, value=None):
-        """For a value that a webhook brings; any text counts as one."""
-        return self._remember(value or f"derived-{secrets.token_hex(8)}")
-
-    def __call__(self):
-        return self.email()
-
-    def leaks_in(self, where, content):
-        """What is found of them in some bytes, as findings to print."""
-        return [f"{where} holds the identity value {value}" for value in self.values
-                if value.encode() in content or value.upper().encode() in content]
-
-
-class LogWatch:
-    """Reads what each log got since the last look."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.places = {}
-
-    def fresh(self):
-        for path in sorted(self.directory.glob("*.log")):
-            with open(path, errors="replace") as file:
-                file.seek(self.places.get(path, 0))
-                text = file.read()
-                self.places[path] = file.tell()
-            if text:
-                yield path, text
-
-    def sanitizer_reports(self):
-        """The sanitizers' reports that came since the last look, each with the lines that follow it."""
-        return [f"{path.name}:\n{text[match.start():match.start() + 3000]}"
-                for path, text in self.fresh() if (match := SANITIZER_REPORT.search(text))]
+from stack import ROOT, RunDir, Servers, Stack, StackError, wait_until  # noqa: E402, F401
+from watch import Identities, LogWatch  # noqa: E402, F401
 
 
 def worker_name():

@@ -1,0 +1,101 @@
+"""Fixtures on top of one: a `stack` of session scope, which a conftest.py defines. It then says
+
+    from fixtures import *
+"""
+
+import psycopg
+import pytest
+
+from client import Api
+from events import Bus
+from receiver import Receiver
+from watch import Identities, LogWatch
+
+
+@pytest.fixture(scope="session")
+def root_api(stack):
+    environment = stack.environment()
+    return Api.login(stack.api.url, environment["DOCKET_ROOT_CLIENT_ID"],
+                     environment["DOCKET_ROOT_CLIENT_SECRET"])
+
+
+@pytest.fixture(scope="session")
+def bus(stack):
+    bus = Bus(stack.kafka.brokers, stack.name)
+    yield bus
+    bus.close()
+
+
+@pytest.fixture(scope="session")
+def identity():
+    """identity() is an email nobody else has; identity.phone(), .custom() and .derived() are others."""
+    return Identities()
+
+
+@pytest.fixture(scope="session")
+def log_watch(stack):
+    return LogWatch(stack.run.log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_leaks(stack, bus, identity, log_watch):
+    """At the end: every event is as its schema says, no identity value stands on a topic or in a log, and the
+    programs end well when asked."""
+    yield
+    findings = []
+    for topic in bus.topics():
+        for event in bus.records(topic):
+            findings += identity.leaks_in(str(event), event.everything())
+    findings += [f"{name} ended with code {code}" for name, code in stack.stop().items()]
+    for path in stack.run.path.glob("log/*.log"):
+        findings += identity.leaks_in(path.name, path.read_bytes())
+    findings += log_watch.sanitizer_reports()
+    assert not findings, "\n".join(findings)
+
+
+@pytest.fixture(autouse=True)
+def no_sanitizer_report(log_watch):
+    yield
+    reports = log_watch.sanitizer_reports()
+    assert not reports, "\n".join(reports)
+
+
+@pytest.fixture(autouse=True)
+def programs_alive(stack, request):
+    """A test begins with one of each program, under its own settings, whatever the one before stopped."""
+    marker = request.node.get_closest_marker("settings")
+    if marker:
+        stack.restart(**marker.kwargs)
+    stack.start(len(stack.workers))
+    yield
+    died = {program.name: program.exit_code for program in stack.programs if program.died()}
+    stack.keep_workers(1)
+    if marker:
+        stack.restart(**dict.fromkeys(marker.kwargs))
+    assert not died, f"programs that ended by themselves, with their exit codes: {died}"
+
+
+@pytest.fixture
+def api(root_api, programs_alive):
+    """The API as the root client; what the test configures is gone after it."""
+    yield root_api
+    root_api.reset_configuration()
+
+
+@pytest.fixture
+def receiver(stack):
+    receiver = Receiver(stack.callback.url)
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture
+def kafka_records(bus):
+    """kafka_records("lifecycle", key=None): all records of that topic so far, each held against its schema."""
+    return bus.records
+
+
+@pytest.fixture
+def db(stack):
+    with psycopg.connect(stack.postgres.url(stack.name), autocommit=True) as connection:
+        yield connection
