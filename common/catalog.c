@@ -1,0 +1,394 @@
+#include "common/catalog.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/catalog.sql.h"
+#include "common/log.h"
+#include "common/schema.h"
+
+/* A catalog with what only this module needs of it. Indexes are pointers, sorted by what they are named after. */
+struct picture {
+    struct catalog catalog; /* first: the handle is a pointer to it */
+    atomic_int references;
+    struct arena *arena;
+    const struct catalog_policy **policies_by_key;
+    const struct catalog_webhook **webhooks_by_id;
+};
+
+static struct picture *picture_of(const struct catalog *catalog)
+{
+    return (struct picture *)(uintptr_t)catalog;
+}
+
+const struct catalog *catalog_ref(const struct catalog *catalog)
+{
+    atomic_fetch_add(&picture_of(catalog)->references, 1);
+    return catalog;
+}
+
+void catalog_unref(const struct catalog *catalog)
+{
+    struct picture *picture = picture_of(catalog);
+
+    if (!catalog || atomic_fetch_sub(&picture->references, 1) > 1)
+        return;
+    arena_free(picture->arena);
+    free(picture);
+}
+
+static void catalog_unref_picture(struct picture *picture)
+{
+    catalog_unref(&picture->catalog);
+}
+DEFINE_CLEANUP(struct picture *, catalog_unref_picture)
+
+static struct picture *picture_new(void)
+{
+    struct picture *picture = calloc(1, sizeof(*picture));
+
+    if (!picture)
+        abort();
+    picture->arena = arena_new();
+    atomic_init(&picture->references, 1);
+    return picture;
+}
+
+/* What was read as ordered by id is searched as it lies: every element begins with its id. */
+static int by_leading_id(const void *key, const void *element)
+{
+    return strcmp(key, *(const char *const *)element);
+}
+
+static const void *find_by_id(const void *array, int count, size_t size, const char *id)
+{
+    return id && count ? bsearch(id, array, (size_t)count, size, by_leading_id) : NULL;
+}
+
+static int policies_compare(const void *a, const void *b)
+{
+    return strcmp((*(const struct catalog_policy *const *)a)->key,
+                  (*(const struct catalog_policy *const *)b)->key);
+}
+
+static int webhooks_compare(const void *a, const void *b)
+{
+    return strcmp((*(const struct catalog_webhook *const *)a)->id,
+                  (*(const struct catalog_webhook *const *)b)->id);
+}
+
+const struct catalog_policy *catalog_policy_by_key(const struct catalog *catalog, const char *key)
+{
+    const struct catalog_policy wanted = { .key = key }, *pointer = &wanted;
+    const struct catalog_policy **found;
+
+    if (!key || !catalog->policy_count)
+        return NULL;
+    found = bsearch(&pointer, picture_of(catalog)->policies_by_key, (size_t)catalog->policy_count,
+                    sizeof(*found), policies_compare);
+    return found ? *found : NULL;
+}
+
+const struct catalog_policy *catalog_policy_by_id(const struct catalog *catalog, const char *id)
+{
+    return find_by_id(catalog->policies, catalog->policy_count, sizeof(*catalog->policies), id);
+}
+
+const struct catalog_connection *catalog_connection_by_id(const struct catalog *catalog, const char *id)
+{
+    return find_by_id(catalog->connections, catalog->connection_count, sizeof(*catalog->connections), id);
+}
+
+const struct catalog_client *catalog_client_by_id(const struct catalog *catalog, const char *id)
+{
+    return find_by_id(catalog->clients, catalog->client_count, sizeof(*catalog->clients), id);
+}
+
+const struct catalog_webhook *catalog_webhook_by_id(const struct catalog *catalog, const char *id)
+{
+    const struct catalog_webhook wanted = { .id = id }, *pointer = &wanted;
+    const struct catalog_webhook **found;
+
+    if (!id || !catalog->webhook_count)
+        return NULL;
+    found = bsearch(&pointer, picture_of(catalog)->webhooks_by_id, (size_t)catalog->webhook_count,
+                    sizeof(*found), webhooks_compare);
+    return found ? *found : NULL;
+}
+
+const char *catalog_policy_action(const struct catalog_policy *policy)
+{
+    return policy->rule_count ? policy->rules[0].action_type : NULL;
+}
+
+enum approval catalog_approval(const struct catalog *catalog, const struct catalog_policy *policy)
+{
+    const char *action = catalog_policy_action(policy);
+
+    if (!catalog->manual_approval || (action && !strcmp(action, "consent")))
+        return APPROVAL_NOT_REQUIRED;
+    return catalog->webhook_count ? APPROVAL_BY_WEBHOOKS : APPROVAL_BY_PERSON;
+}
+
+/* Reading: one function a section, all within one snapshot. */
+
+struct loading {
+    struct picture *picture;
+    const struct seal_ring *ring;
+    const struct config *config;
+};
+
+static int load_settings(struct loading *loading, const PGresult *rows, struct err *err)
+{
+    struct catalog *catalog = &loading->picture->catalog;
+
+    if (PQntuples(rows) != 1)
+        return err_cause(err, ERR_INTERNAL, "the catalog has %d rows", PQntuples(rows));
+    catalog->version = db_get_int(rows, 0, 0);
+    catalog->manual_approval = db_is_null(rows, 0, 1) ? loading->config->manual_approval
+                                                      : db_get_bool(rows, 0, 1);
+    return 0;
+}
+
+static char *member_text(struct arena *arena, json_object *object, const char *name)
+{
+    json_object *value;
+
+    if (!json_object_object_get_ex(object, name, &value) || !json_object_is_type(value, json_type_string))
+        return NULL;
+    return arena_strdup(arena, json_object_get_string(value));
+}
+
+static void read_headers(struct arena *arena, json_object *secrets, struct catalog_connection *connection)
+{
+    struct catalog_header *headers;
+    json_object *object;
+
+    if (!json_object_object_get_ex(secrets, "headers", &object) ||
+        !json_object_is_type(object, json_type_object))
+        return;
+    headers = arena_array(arena, struct catalog_header, (size_t)json_object_object_length(object));
+    json_object_object_foreach(object, name, value)
+        headers[connection->header_count++] = (struct catalog_header){
+            arena_strdup(arena, name), arena_strdup(arena, json_object_get_string(value)),
+        };
+    connection->headers = headers;
+}
+
+static int read_secrets(struct loading *loading, struct bytes sealed, struct catalog_connection *connection,
+                        struct err *err)
+{
+    _cleanup_(json_object_putp) json_object *secrets = NULL;
+    struct arena *arena = loading->picture->arena;
+    struct bytes plain;
+    int r = seal_ring_open(loading->ring, "secrets", connection->id, sealed, arena, &plain, err);
+
+    if (r < 0)
+        return r;
+    secrets = json_tokener_parse(plain.data);
+    if (!json_object_is_type(secrets, json_type_object))
+        return err_cause(err, ERR_INTERNAL, "secrets are no JSON object");
+    connection->url = member_text(arena, secrets, "url");
+    connection->authorization = member_text(arena, secrets, "authorization");
+    read_headers(arena, secrets, connection);
+    return 0;
+}
+
+/* A connection whose secrets can't be opened stays, without a url: its webhooks fail and say so, the others run. */
+static void load_connection_secrets(struct loading *loading, const PGresult *rows, int row,
+                                    struct catalog_connection *connection)
+{
+    struct bytes sealed;
+    struct err err = { 0 };
+
+    sealed.data = db_get_bytes(rows, row, 4, &sealed.length);
+    if (!sealed.data || strcmp(connection->type, "https") != 0)
+        return;
+    if (read_secrets(loading, sealed, connection, &err) < 0)
+        log_err("catalog.secrets_unreadable", &err, log_id("connection", connection->key));
+}
+
+static int load_connections(struct loading *loading, const PGresult *rows, struct err *err)
+{
+    struct arena *arena = loading->picture->arena;
+    struct catalog *catalog = &loading->picture->catalog;
+    struct catalog_connection *connections =
+        arena_array(arena, struct catalog_connection, (size_t)PQntuples(rows));
+
+    (void)err;
+    for (int row = 0; row < PQntuples(rows); row++) {
+        connections[row].id = db_dup_text(rows, row, 0, arena);
+        connections[row].key = db_dup_text(rows, row, 1, arena);
+        connections[row].type = db_dup_text(rows, row, 2, arena);
+        connections[row].disabled = db_get_bool(rows, row, 3);
+        load_connection_secrets(loading, rows, row, &connections[row]);
+    }
+    catalog->connections = connections;
+    catalog->connection_count = PQntuples(rows);
+    return 0;
+}
+
+/* A JSON text of the database's making, without its spaces: it goes into every webhook's body. */
+static const char *compact_json(struct arena *arena, const char *json)
+{
+    _cleanup_(json_object_putp) json_object *object = json_tokener_parse(json);
+
+    return arena_strdup(arena, json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
+                                                                          JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
+static int load_policies(struct loading *loading, const PGresult *rows, struct err *err)
+{
+    struct picture *picture = loading->picture;
+    struct arena *arena = picture->arena;
+    size_t count = (size_t)PQntuples(rows);
+    struct catalog_policy *policies = arena_array(arena, struct catalog_policy, count);
+
+    (void)err;
+    picture->policies_by_key = arena_array(arena, const struct catalog_policy *, count);
+    for (int row = 0; row < PQntuples(rows); row++) {
+        policies[row] = (struct catalog_policy){
+            .id = db_dup_text(rows, row, 0, arena),
+            .key = db_dup_text(rows, row, 1, arena),
+            .name = db_dup_text(rows, row, 2, arena),
+            .execution_timeframe = (int)db_get_int(rows, row, 3),
+            .body_json = compact_json(arena, db_get_text(rows, row, 4)),
+            .api_json = compact_json(arena, db_get_text(rows, row, 5)),
+        };
+        picture->policies_by_key[row] = &policies[row];
+    }
+    qsort(picture->policies_by_key, count, sizeof(*picture->policies_by_key), policies_compare);
+    picture->catalog.policies = policies;
+    picture->catalog.policy_count = (int)count;
+    return 0;
+}
+
+/* Rules come in the order of their policies' ids, and a policy's own in the order of their creation: each
+ * policy's are a run of one array. */
+static int load_rules(struct loading *loading, const PGresult *rows, struct err *err)
+{
+    struct arena *arena = loading->picture->arena;
+    struct catalog *catalog = &loading->picture->catalog;
+    struct catalog_rule *rules = arena_array(arena, struct catalog_rule, (size_t)PQntuples(rows));
+
+    for (int row = 0; row < PQntuples(rows); row++) {
+        struct catalog_policy *policy = (struct catalog_policy *)(uintptr_t)catalog_policy_by_id(
+            catalog, db_get_text(rows, row, 0));
+
+        if (!policy)
+            return err_cause(err, ERR_INTERNAL, "a rule without its policy");
+        rules[row] = (struct catalog_rule){
+            .id = db_dup_text(rows, row, 1, arena),
+            .key = db_dup_text(rows, row, 2, arena),
+            .action_type = db_dup_text(rows, row, 3, arena),
+        };
+        if (!policy->rule_count++)
+            policy->rules = &rules[row];
+    }
+    return 0;
+}
+
+static int load_webhooks(struct loading *loading, const PGresult *rows, struct err *err)
+{
+    struct picture *picture = loading->picture;
+    struct arena *arena = picture->arena;
+    size_t count = (size_t)PQntuples(rows);
+    struct catalog_webhook *webhooks = arena_array(arena, struct catalog_webhook, count);
+
+    picture->webhooks_by_id = arena_array(arena, const struct catalog_webhook *, count);
+    for (int row = 0; row < PQntuples(rows); row++) {
+        webhooks[row] = (struct catalog_webhook){
+            .id = db_dup_text(rows, row, 0, arena),
+            .key = db_dup_text(rows, row, 1, arena),
+            .name = db_dup_text(rows, row, 2, arena),
+            .connection = catalog_connection_by_id(&picture->catalog, db_get_text(rows, row, 3)),
+        };
+        if (!webhooks[row].connection)
+            return err_cause(err, ERR_INTERNAL, "a webhook without its connection");
+        picture->webhooks_by_id[row] = &webhooks[row];
+    }
+    qsort(picture->webhooks_by_id, count, sizeof(*picture->webhooks_by_id), webhooks_compare);
+    picture->catalog.webhooks = webhooks;
+    picture->catalog.webhook_count = (int)count;
+    return 0;
+}
+
+static int load_clients(struct loading *loading, const PGresult *rows, struct err *err)
+{
+    struct arena *arena = loading->picture->arena;
+    struct catalog *catalog = &loading->picture->catalog;
+    struct catalog_client *clients = arena_array(arena, struct catalog_client, (size_t)PQntuples(rows));
+    int ignored;
+
+    (void)err;
+    for (int row = 0; row < PQntuples(rows); row++) {
+        clients[row].id = db_dup_text(rows, row, 0, arena);
+        clients[row].scopes = db_get_texts(rows, row, 1, arena, &ignored);
+        clients[row].roles = db_get_texts(rows, row, 2, arena, &ignored);
+    }
+    catalog->clients = clients;
+    catalog->client_count = PQntuples(rows);
+    return 0;
+}
+
+/* In this order: each section may refer to the ones before it. */
+static const struct {
+    const struct sql *sql;
+    int (*load)(struct loading *loading, const PGresult *rows, struct err *err);
+} sections[] = {
+    { &SQL_catalog_settings, load_settings },
+    { &SQL_catalog_connections, load_connections },
+    { &SQL_catalog_policies, load_policies },
+    { &SQL_catalog_rules, load_rules },
+    { &SQL_catalog_webhooks, load_webhooks },
+    { &SQL_catalog_clients, load_clients },
+};
+
+static int load_sections(struct db *db, struct loading *loading, struct err *err)
+{
+    int r = db_script(db, "set transaction isolation level repeatable read, read only", err);
+
+    for (size_t i = 0; r == 0 && i < COUNT_OF(sections); i++) {
+        _cleanup_(db_result_freep) PGresult *rows = NULL;
+
+        r = db_run(db, sections[i].sql, NULL, &rows, err);
+        if (r == 0)
+            r = sections[i].load(loading, rows, err);
+    }
+    return r;
+}
+
+int catalog_load(struct db *db, const struct seal_ring *ring, const struct config *config,
+                 const struct catalog **ret, struct err *err)
+{
+    _cleanup_(catalog_unref_picturep) struct picture *picture = picture_new();
+    struct loading loading = { picture, ring, config };
+    int r = db_begin(db, err);
+
+    if (r < 0)
+        return r;
+    r = load_sections(db, &loading, err);
+    if (r < 0) {
+        db_rollback(db);
+        return r;
+    }
+    r = db_commit(db, err);
+    if (r < 0)
+        return r;
+    *ret = &TAKE(picture)->catalog;
+    return 0;
+}
+
+int catalog_version(struct db *db, int64_t *ret, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    int r = db_run(db, &SQL_catalog_version, NULL, &rows, err);
+
+    if (r < 0)
+        return r;
+    if (PQntuples(rows) != 1)
+        return err_cause(err, ERR_INTERNAL, "the catalog has %d rows", PQntuples(rows));
+    *ret = db_get_int(rows, 0, 0);
+    return 0;
+}

@@ -1,0 +1,53 @@
+-- name: catalog_version
+select version from catalog
+
+-- name: catalog_settings
+select version, (api_set #>> '{execution,require_manual_request_approval}')::boolean
+from catalog, setting
+
+-- name: catalog_connections
+select id, key, connection_type, disabled, secrets
+from connection
+order by id collate "C"
+
+-- name: catalog_policies
+-- The two JSON texts are the policy as a webhook's body shows it, and as the API does.
+select p.id, p.key, p.name, p.execution_timeframe,
+       json_build_object(
+           'id', p.id, 'name', p.name, 'key', p.key, 'drp_action', p.drp_action,
+           'execution_timeframe', p.execution_timeframe, 'client_id', null,
+           'rules', (select coalesce(json_agg(json_build_object(
+                         'id', r.id, 'name', r.name, 'key', r.key, 'action_type', r.action_type,
+                         'masking_strategy', r.masking_strategy,
+                         'storage_destination_id', r.storage_id) order by r.created_at, r.id), '[]')
+                     from rule r where r.policy_id = p.id))::text,
+       json_build_object(
+           'name', p.name, 'key', p.key, 'drp_action', p.drp_action,
+           'execution_timeframe', p.execution_timeframe, 'conditions', null,
+           'rules', (select coalesce(json_agg(json_build_object(
+                         'name', r.name, 'key', r.key, 'action_type', r.action_type,
+                         'storage_destination', case when s.id is null then null else json_build_object(
+                             'name', s.name, 'type', s.type, 'details', s.details, 'key', s.key,
+                             'format', s.format, 'is_default', s.is_default) end,
+                         'masking_strategy', case when r.masking_strategy is null then null else
+                             json_build_object('strategy', r.masking_strategy -> 'strategy') end)
+                         order by r.created_at, r.id), '[]')
+                     from rule r left join storage s on s.id = r.storage_id
+                     where r.policy_id = p.id))::text
+from policy p
+order by p.id collate "C"
+
+-- name: catalog_rules
+select policy_id, id, key, action_type
+from rule
+order by policy_id collate "C", created_at, id
+
+-- name: catalog_webhooks
+select id, key, name, connection_id
+from pre_approval_webhook
+order by created_at, id
+
+-- name: catalog_clients
+select id, scopes, roles
+from oauth_client
+order by id collate "C"
