@@ -561,10 +561,10 @@ static bool check_string(const struct schema *schema, json_object *value, const 
 
 static bool double_to_int(double number, long long *ret)
 {
-    if (number != trunc(number) || fabs(number) >= 9.2e18)
+    if (number <= -9.2e18 || number >= 9.2e18)
         return false;
     *ret = (long long)number;
-    return true;
+    return (double)*ret == number;
 }
 
 /* NULL when `value` is one, else pydantic's error type. */

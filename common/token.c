@@ -1,28 +1,43 @@
 #include "common/token.h"
 
-#include <cjose/cjose.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
 #include "common/schema.h"
 
-/* Claims so long that their token is just short of what token_open() takes. */
-enum { TOKEN_BYTES_MAX = 16 * 1024, CLAIMS_BYTES_MAX = TOKEN_BYTES_MAX * 3 / 4 - 128, KEY_BYTES = 32 };
-
 /*
  * The contract's one header, {"alg":"dir","enc":"A256GCM"}, and the empty key part after it. A token that
- * begins otherwise is not ours: so no other algorithm is ever looked at.
+ * begins otherwise is not ours, so no other algorithm can be asked for and no header need be parsed. That is
+ * also why this is OpenSSL's cipher and not a JOSE library: libcjose, for one, writes the header with blanks.
  */
-#define TOKEN_HEAD "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0.."
-enum { IV_CHARS = 16, TAG_CHARS = 22 }; /* base64url of 12 and of 16 bytes */
+#define HEADER "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0"
+#define HEAD HEADER ".."
 
-DEFINE_CLEANUP(cjose_jwe_t *, cjose_jwe_release)
-DEFINE_CLEANUP(char *, free)
+enum { KEY_BYTES = 32, IV_BYTES = 12, TAG_BYTES = 16 };
+enum { HEAD_CHARS = sizeof(HEAD) - 1, IV_CHARS = 16, TAG_CHARS = 22 };
+/* Claims of the largest size make a token of the largest size. */
+enum {
+    TOKEN_BYTES_MAX = 16 * 1024,
+    CLAIMS_BYTES_MAX = (TOKEN_BYTES_MAX - HEAD_CHARS - IV_CHARS - TAG_CHARS - 2) / 4 * 3
+};
+
+DEFINE_CLEANUP(EVP_CIPHER_CTX *, EVP_CIPHER_CTX_free)
 
 struct token_key {
-    cjose_jwk_t *jwk;
-    cjose_header_t *header;
+    uint8_t bytes[KEY_BYTES];
+    EVP_CIPHER *cipher; /* looked up once: that is dearer than a token */
+};
+
+/* A JWE between its text and its meaning. `text` has `length` bytes. */
+struct parts {
+    uint8_t iv[IV_BYTES], tag[TAG_BYTES];
+    uint8_t *text;
+    size_t length;
 };
 
 static int forbidden(struct err *err)
@@ -32,21 +47,20 @@ static int forbidden(struct err *err)
 
 int token_key_new(const char *app_encryption_key, struct token_key **ret, struct err *err)
 {
-    _cleanup_(token_key_freep) struct token_key *key = NULL;
-    cjose_err problem = { 0 };
+    struct token_key *key;
 
     if (strlen(app_encryption_key) != KEY_BYTES)
         return err_cause(err, ERR_INTERNAL, "DOCKET_APP_ENCRYPTION_KEY must be %d bytes", KEY_BYTES);
     key = calloc(1, sizeof(*key));
     if (!key)
         abort();
-    key->jwk = cjose_jwk_create_oct_spec((const uint8_t *)app_encryption_key, KEY_BYTES, &problem);
-    key->header = cjose_header_new(&problem);
-    if (!key->jwk || !key->header ||
-        !cjose_header_set(key->header, CJOSE_HDR_ALG, CJOSE_HDR_ALG_DIR, &problem) ||
-        !cjose_header_set(key->header, CJOSE_HDR_ENC, CJOSE_HDR_ENC_A256GCM, &problem))
-        return err_cause(err, ERR_INTERNAL, "token key: %s", problem.message);
-    *ret = TAKE(key);
+    memcpy(key->bytes, app_encryption_key, KEY_BYTES);
+    key->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    if (!key->cipher) {
+        token_key_free(key);
+        return err_cause(err, ERR_INTERNAL, "OpenSSL has no AES-256-GCM");
+    }
+    *ret = key;
     return 0;
 }
 
@@ -54,64 +68,114 @@ void token_key_free(struct token_key *key)
 {
     if (!key)
         return;
-    cjose_jwk_release(key->jwk);
-    cjose_header_release(key->header);
+    EVP_CIPHER_free(key->cipher);
+    OPENSSL_cleanse(key, sizeof(*key));
     free(key);
+}
+
+/* In place: parts->text from plain to sealed. The nonce is random, as the contract has it; by chance alone a
+ * key is good for 2^32 tokens (NIST SP 800-38D, 8.3). */
+static bool encrypt(const struct token_key *key, struct parts *parts)
+{
+    _cleanup_(EVP_CIPHER_CTX_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    int n;
+
+    return ctx && RAND_bytes(parts->iv, IV_BYTES) == 1 &&
+           EVP_EncryptInit_ex2(ctx, key->cipher, key->bytes, parts->iv, NULL) == 1 &&
+           EVP_EncryptUpdate(ctx, NULL, &n, (const uint8_t *)HEADER, sizeof(HEADER) - 1) == 1 &&
+           EVP_EncryptUpdate(ctx, parts->text, &n, parts->text, (int)parts->length) == 1 &&
+           EVP_EncryptFinal_ex(ctx, parts->text + n, &n) == 1 &&
+           EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, parts->tag) == 1;
+}
+
+/* In place, the other way. False: not sealed with this key, or changed since. */
+static bool decrypt(const struct token_key *key, struct parts *parts)
+{
+    _cleanup_(EVP_CIPHER_CTX_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    int n;
+
+    return ctx && EVP_DecryptInit_ex2(ctx, key->cipher, key->bytes, parts->iv, NULL) == 1 &&
+           EVP_DecryptUpdate(ctx, NULL, &n, (const uint8_t *)HEADER, sizeof(HEADER) - 1) == 1 &&
+           EVP_DecryptUpdate(ctx, parts->text, &n, parts->text, (int)parts->length) == 1 &&
+           EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, parts->tag) == 1 &&
+           EVP_DecryptFinal_ex(ctx, parts->text + n, &n) == 1;
+}
+
+static size_t base64_chars(size_t bytes)
+{
+    return sodium_base64_ENCODED_LEN(bytes, sodium_base64_VARIANT_URLSAFE_NO_PADDING) - 1;
+}
+
+/* Writes base64url at `at` and the NUL after it; returns where the NUL is. */
+static char *base64_write(char *at, const uint8_t *bytes, size_t length)
+{
+    size_t count = base64_chars(length);
+
+    sodium_bin2base64(at, count + 1, bytes, length, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    return at + count;
+}
+
+/* Reads exactly `count` characters into at most `length` bytes. */
+static bool base64_read(const char *text, size_t count, uint8_t *bytes, size_t length, size_t *ret)
+{
+    return sodium_base642bin(bytes, length, text, count, NULL, ret, NULL,
+                             sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0;
+}
+
+static char *parts_write(const struct parts *parts, struct arena *arena)
+{
+    char *token = arena_alloc(arena, HEAD_CHARS + IV_CHARS + 1 + base64_chars(parts->length) + 1 + TAG_CHARS + 1);
+    char *at = token + HEAD_CHARS;
+
+    memcpy(token, HEAD, HEAD_CHARS);
+    at = base64_write(at, parts->iv, IV_BYTES);
+    *at++ = '.';
+    at = base64_write(at, parts->text, parts->length);
+    *at++ = '.';
+    base64_write(at, parts->tag, TAG_BYTES);
+    return token;
+}
+
+static bool parts_read(const char *token, size_t length, struct arena *arena, struct parts *ret)
+{
+    const char *iv = token + HEAD_CHARS, *text = iv + IV_CHARS + 1, *tag = token + length - TAG_CHARS;
+    size_t count, iv_length, tag_length;
+
+    if (length < HEAD_CHARS + IV_CHARS + 1 + 1 + TAG_CHARS || memcmp(token, HEAD, HEAD_CHARS) != 0 ||
+        text[-1] != '.' || tag[-1] != '.')
+        return false;
+    count = (size_t)(tag - text) - 1;
+    ret->text = arena_alloc(arena, count + 1); /* more than its bytes, and a NUL after them */
+    return base64_read(iv, IV_CHARS, ret->iv, IV_BYTES, &iv_length) &&
+           base64_read(text, count, ret->text, count, &ret->length) &&
+           base64_read(tag, TAG_CHARS, ret->tag, TAG_BYTES, &tag_length);
 }
 
 int token_seal(const struct token_key *key, const char *json, struct arena *arena, char **ret, struct err *err)
 {
-    _cleanup_(cjose_jwe_releasep) cjose_jwe_t *jwe = NULL;
-    _cleanup_(freep) char *token = NULL;
-    cjose_err problem = { 0 };
+    struct parts parts = { .length = strlen(json) };
 
-    jwe = cjose_jwe_encrypt(key->jwk, key->header, (const uint8_t *)json, strlen(json), &problem);
-    if (jwe)
-        token = cjose_jwe_export(jwe, &problem);
-    if (!token)
-        return err_cause(err, ERR_INTERNAL, "token: %s", problem.message);
-    *ret = arena_strdup(arena, token);
+    if (parts.length > CLAIMS_BYTES_MAX)
+        return err_cause(err, ERR_INTERNAL, "token: claims of %zu bytes", parts.length);
+    parts.text = arena_memdup(arena, json, parts.length);
+    if (!encrypt(key, &parts))
+        return err_cause(err, ERR_INTERNAL, "token: OpenSSL could not seal");
+    *ret = parts_write(&parts, arena);
     return 0;
-}
-
-/* `count` characters of base64url that are whole bytes. */
-static bool is_base64url(const char *text, size_t count)
-{
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-    return count >= 2 && count % 4 != 1 && strspn(text, allowed) == count;
-}
-
-/*
- * The five parts with their exact lengths. libcjose takes what the parts say for granted (a short nonce would
- * be read past its end), so it only ever sees what has passed here.
- */
-static bool has_shape(const char *token, size_t length)
-{
-    const size_t head = strlen(TOKEN_HEAD), fixed = head + IV_CHARS + 1 + 1 + TAG_CHARS;
-    const char *iv = token + head, *text = iv + IV_CHARS + 1, *tag = token + length - TAG_CHARS;
-
-    if (length <= fixed || length > TOKEN_BYTES_MAX || memcmp(token, TOKEN_HEAD, head) != 0)
-        return false;
-    return is_base64url(iv, IV_CHARS) && iv[IV_CHARS] == '.' &&
-           is_base64url(text, (size_t)(tag - text) - 1) && tag[-1] == '.' && is_base64url(tag, TAG_CHARS);
 }
 
 int token_open(const struct token_key *key, const char *token, struct arena *arena, char **ret_json,
                struct err *err)
 {
-    _cleanup_(cjose_jwe_releasep) cjose_jwe_t *jwe = NULL;
-    _cleanup_(freep) char *plain = NULL;
-    size_t length = strnlen(token, TOKEN_BYTES_MAX + 1), plain_length = 0;
+    size_t length = strnlen(token, TOKEN_BYTES_MAX + 1);
+    struct parts parts;
 
-    if (!has_shape(token, length))
+    if (length > TOKEN_BYTES_MAX || !parts_read(token, length, arena, &parts) || !decrypt(key, &parts))
         return forbidden(err);
-    jwe = cjose_jwe_import(token, length, NULL);
-    if (jwe)
-        plain = (char *)cjose_jwe_decrypt(jwe, key->jwk, &plain_length, NULL);
-    if (!plain || memchr(plain, '\0', plain_length))
+    parts.text[parts.length] = '\0';
+    if (strlen((char *)parts.text) != parts.length)
         return forbidden(err);
-    *ret_json = arena_strndup(arena, plain, plain_length);
+    *ret_json = (char *)parts.text;
     return 0;
 }
 
