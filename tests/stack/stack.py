@@ -330,7 +330,7 @@ class Kafka(Service):
 
     start_timeout = 60
     stop_patience = 20
-    JVM = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", "-Xshare:auto")
+    JVM = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC")
 
     def __init__(self, run):
         super().__init__(run, "kafka")
@@ -641,7 +641,8 @@ class Stack:
         self.api = Api(self, "docket-api")
         self.callback = Callback(self, "docket-callback")
         self.workers = []
-        while read_pid_file(run.pid / f"docket-worker-{len(self.workers) + 1}.pid"):
+        running = [path for path in run.pid.glob("docket-worker-*.pid") if read_pid_file(path)]
+        for _ in range(max((int(path.stem.rpartition("-")[2]) for path in running), default=0)):
             self.add_worker()
 
     @property
@@ -842,7 +843,11 @@ def up():
     stack.write_environment(RUN / "env")
     stack.prepare()
     say("docketctl", "tables and topics are there")
-    while len(stack.workers) < int(os.environ.get("DOCKET_WORKERS", "1")):
+    wanted = int(os.environ.get("DOCKET_WORKERS") or max(len(stack.workers), 1))
+    for worker in stack.workers[wanted:]:
+        say(worker.name, "stopped")
+    stack.keep_workers(wanted)
+    while len(stack.workers) < wanted:
         stack.add_worker()
     for program in stack.programs:
         bring_up(program)
