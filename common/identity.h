@@ -10,9 +10,16 @@
 #include "common/schema.h"
 #include "common/seal.h"
 
+/* An identity has no more values than this: the default ones and IDENTITY_CUSTOM_MAX others. */
+enum { IDENTITY_DEFAULTS = 6, IDENTITY_CUSTOM_MAX = 34, IDENTITY_MAX = IDENTITY_DEFAULTS + IDENTITY_CUSTOM_MAX };
+extern const char *const identity_defaults[IDENTITY_DEFAULTS + 1]; /* their names; ends with NULL */
+
 /* True when `identity` (an object) is well formed: email, phone_number, ga_client_id, ljt_readerID,
  * fides_user_device_id, external_id; every other key {"label": text, "value": int, text or a list of these}. */
 bool identity_check(json_object *identity, const struct schema_loc *loc, struct schema_errors *errors);
+
+/* True when `field` is {"label": text, "value": int, text or a list of these}: custom identities and fields. */
+bool identity_check_labelled(json_object *field, const struct schema_loc *loc, struct schema_errors *errors);
 
 /* At least one value that is not null and not "". */
 bool identity_has_value(json_object *identity);
