@@ -71,9 +71,19 @@ class Bus:
         names = self._consumer.list_topics(timeout=10).topics
         return sorted(name for name in names if name.startswith(f"{self.prefix}."))
 
+    def _name(self, topic):
+        return topic if topic.startswith(f"{self.prefix}.") else f"{self.prefix}.{topic}"
+
+    def skip(self, topic="lifecycle"):
+        """What is there by now is not read, however much it is."""
+        name = self._name(topic)
+        for partition in self._partitions(name):
+            place = TopicPartition(name, partition)
+            self._next[name, partition] = self._consumer.get_watermark_offsets(place, timeout=10)[1]
+
     def records(self, topic="lifecycle", key=None):
         """All events of `<prefix>.<topic>` up to now, each checked; in the order of each partition."""
-        name = topic if topic.startswith(f"{self.prefix}.") else f"{self.prefix}.{topic}"
+        name = self._name(topic)
         seen = self._read.setdefault(name, [])
         fresh = list(self._fetch(name))
         seen += fresh
@@ -90,9 +100,12 @@ class Bus:
                    lambda: f"events {types} of {key}, there are {[e.type for e in self.records(topic, key)]}")
         return self.records(topic, key)
 
+    def _partitions(self, name):
+        return self._consumer.list_topics(name, timeout=10).topics[name].partitions
+
     def _fetch(self, name):
         ends = {}
-        for partition in self._consumer.list_topics(name, timeout=10).topics[name].partitions:
+        for partition in self._partitions(name):
             low, high = self._consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=10)
             start = self._next.get((name, partition), low)
             if start < high:
