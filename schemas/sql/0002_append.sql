@@ -3,7 +3,8 @@
 -- One call takes any number of requests, each at most once. For each whose `seq` is still `expected` (null:
 -- whatever it is) it sets the status (null: unchanged), appends the event, extends the chain, and notes the
 -- event in the outbox. What lost the race has no row in the answer. `behind` says that an earlier event of
--- the request may not be on the topic yet, so that this one must be left to the relay.
+-- the request may not be on the topic yet, so that this one must be left to the relay; `place` is the row's
+-- place in the arrays, from 1.
 
 create function event_chain(previous bytea, request_id text, seq bigint, type text, at timestamptz,
                             source text, cause text, payload bytea)
@@ -19,14 +20,14 @@ $$;
 create function request_append(ids text[], expected bigint[], statuses text[], actors text[], types text[],
                                times timestamptz[], causes text[], traceparents text[], payloads bytea[],
                                event_source text)
-returns table (id text, seq bigint, chain bytea, behind boolean)
+returns table (id text, seq bigint, chain bytea, behind boolean, place bigint)
 language sql
 set enable_hashjoin = off
 set enable_mergejoin = off   -- rows are locked in the order of `ids`, which callers sort: no deadlocks
 as $$
     with input as (
         select * from unnest(ids, expected, statuses, actors, types, times, causes, traceparents, payloads)
-            as i(id, expected, status, actor, type, time, cause, traceparent, payload)
+            with ordinality as i(id, expected, status, actor, type, time, cause, traceparent, payload, place)
     ), moved as (
         update privacy_request p set
             seq = p.seq + 1,
@@ -48,7 +49,7 @@ as $$
             canceled_at = case when i.status = 'canceled' then i.time else p.canceled_at end
         from input i
         where p.id = i.id and (i.expected is null or p.seq = i.expected)
-        returning p.id, p.seq, p.chain, i.type, i.time, i.cause, i.traceparent, i.payload
+        returning p.id, p.seq, p.chain, i.type, i.time, i.cause, i.traceparent, i.payload, i.place
     ), logged as (
         insert into request_event (request_id, seq, type, time, source, cause, traceparent, payload, chain)
         select m.id, m.seq, m.type, m.time, event_source, m.cause, m.traceparent, m.payload, m.chain
@@ -58,6 +59,6 @@ as $$
         select m.id, m.seq, now() + interval '5 seconds' from moved m
     )
     select m.id, m.seq, m.chain,
-           exists (select from request_outbox o where o.request_id = m.id and o.seq < m.seq)
+           exists (select from request_outbox o where o.request_id = m.id and o.seq < m.seq), m.place
     from moved m
 $$;
