@@ -4,7 +4,7 @@ BEGIN { print "#pragma once\n#include \"common/sql.h\"\n" }
 /^--/ { next }
 name != "" && NF {
     line = $0
-    gsub(/\\/, "\\\\", line)
+    gsub(/\\/, "&&", line)
     gsub(/"/, "\\\"", line)
     body = body "\n    \"" line "\\n\""
 }
