@@ -96,9 +96,15 @@ void db_bool(struct db_args *args, bool value)
     arg_copy(args, DB_BOOL, &wire, 1);
 }
 
+/* Unsigned, as USEC_NONE has no time before it; it is not sent. */
+static uint64_t time_wire(usec_t value)
+{
+    return htobe64((uint64_t)value - (uint64_t)PG_EPOCH);
+}
+
 void db_time(struct db_args *args, usec_t value)
 {
-    uint64_t wire = htobe64((uint64_t)(value - PG_EPOCH));
+    uint64_t wire = time_wire(value);
 
     arg_copy(args, DB_TIME, value == USEC_NONE ? NULL : &wire, sizeof(wire));
 }
@@ -179,7 +185,7 @@ void db_add_bool(struct db_column *column, bool value)
 
 void db_add_time(struct db_column *column, usec_t value)
 {
-    uint64_t wire = htobe64((uint64_t)(value - PG_EPOCH));
+    uint64_t wire = time_wire(value);
 
     add_element(column, value == USEC_NONE ? NULL : &wire, sizeof(wire));
 }
