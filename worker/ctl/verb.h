@@ -1,0 +1,21 @@
+/*
+ * verb - what docketctl can do: one function a verb, all of them in the table of docketctl.c.
+ *
+ * A verb prints what it did on standard output and returns 0, or an error that docketctl.c tells. `args` are
+ * the words after the verb and end with NULL; words that it does not know are ERR_BAD_REQUEST by verb_usage().
+ */
+#pragma once
+
+#include "common/err.h"
+
+struct config;
+
+int migrate_verb(const struct config *config, char **args, struct err *err);
+int topics_verb(const struct config *config, char **args, struct err *err);
+
+/* These run without a configuration: `config` is NULL. */
+int config_verb(const struct config *config, char **args, struct err *err);
+int keys_verb(const struct config *config, char **args, struct err *err);
+
+/* "usage: docketctl <usage>" */
+int verb_usage(const char *usage, struct err *err);
