@@ -92,9 +92,11 @@ static int apply(struct db *db, const struct migration *migration, struct err *e
     char hex[SHA256_CHARS + 1];
     int r = db_script(db, migration->text, err);
 
-    if (r < 0)
-        return err_cause(err, err->code, "schemas/sql/%s.sql: %s", migration->name,
-                         arena_strdup(arena, err->cause));
+    if (r < 0) {
+        const struct err why = *err;
+
+        return err_cause(err, why.code, "schemas/sql/%s.sql: %s", migration->name, why.cause);
+    }
     db_int(args, migration->version);
     db_text(args, migration->name);
     db_text(args, sha256(migration->text, hex));

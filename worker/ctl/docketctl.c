@@ -59,7 +59,8 @@ static int verb_run(const struct verb *verb, const struct config *config, char *
 
     if (verb->run(config, args, &err) == 0)
         return 0;
-    fprintf(stderr, "docketctl: %s%s%s\n", err.text, *err.cause ? ": " : "", err.cause);
+    /* The text of an error with a cause is made for callers of the API. */
+    fprintf(stderr, "docketctl: %s\n", *err.cause ? err.cause : err.text);
     return err.code == ERR_BAD_REQUEST ? 2 : 1;
 }
 

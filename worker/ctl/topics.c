@@ -121,8 +121,11 @@ static int topic_ensure(rd_kafka_t *client, const struct topic *topic, const str
     r = topic_create(client, topic, name, config, &created, err);
     if (r == 0 && !created)
         r = partitions_ask(client, name, &partitions, err);
-    if (r < 0)
-        return r;
+    if (r < 0) {
+        const struct err why = *err;
+
+        return err_cause(err, why.code, "topic %s: %s", name, why.cause);
+    }
     printf("%-*s %4d partition%s  %s\n", (int)strlen(config->topic_prefix) + 12, name, partitions,
            partitions == 1 ? " " : "s", created ? "created" : "exists");
     return 0;
