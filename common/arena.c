@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_BLOCK_BYTES = 4096, ARENA_KEEP_BYTES = 64 * 1024 };
+enum { ARENA_BLOCK_BYTES = 1024, ARENA_KEEP_BYTES = 64 * 1024 };
 
 struct block {
     struct block *next;

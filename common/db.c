@@ -262,6 +262,11 @@ int db_err(const PGconn *conn, const PGresult *result, struct err *err)
         err_cause(err, ERR_CONFLICT, "%s", constraint ? constraint : state);
         return -ERR_CONFLICT;
     }
+    if (!strncmp(state, "22", 2)) {
+        err_set(err, ERR_BAD_REQUEST, "A value of the request can't be stored.");
+        snprintf(err->cause, sizeof(err->cause), "postgresql: %s", state);
+        return -ERR_BAD_REQUEST;
+    }
     /* The primary message names our own tables and columns; DETAIL, which holds values, is never read. */
     return err_cause(err, ERR_INTERNAL, "postgresql: %s at '%.160s'", state,
                      PQresultErrorField(result, PG_DIAG_INTERNAL_QUERY) ? "in a function" : "statement");

@@ -4,7 +4,7 @@
  *
  * Threads:   one caller at a time per `struct db`.
  * Errors:    ERR_UNAVAILABLE when the server is away (the next call connects anew), ERR_CONFLICT for a
- *            constraint (err->cause = its name), ERR_STALE for a lost race (deadlock, serialization),
+ *            constraint (err->cause = its name), ERR_BAD_REQUEST for a value that can't be stored, ERR_STALE for a lost race (deadlock, serialization),
  *            ERR_INTERNAL for the rest. Of a server's error only SQLSTATE and constraint name are kept.
  */
 #pragma once

@@ -1,0 +1,331 @@
+#include "worker/chores.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/metric.h"
+#include "worker/chores.sql.h"
+
+enum {
+    TICK_MS = 100,
+    PARK_CLAIM_MAX = 512,   /* deliveries at once */
+    SWEEP_PAGE = 256,       /* requests at once */
+    RELAY_EVENTS = 500,
+    GAUGE_S = 15,
+};
+
+const struct sql *const chores_statements[] = {
+    &SQL_park_claim,    &SQL_sweep_claim, &SQL_sweep_page,  &SQL_sweep_advance,
+    &SQL_sweep_end,     &SQL_relay_claim, &SQL_gauge_counts, NULL,
+};
+
+struct sweep {
+    bool busy;
+    int64_t id;
+    char cursor[64];
+    int open; /* works of the page that are not over */
+    bool last_page;
+};
+
+struct chores {
+    uv_timer_t *timer;
+    const struct config *config;
+    struct pipe *pipe;
+    struct publisher *publisher;
+    struct intake *intake;
+    struct dispatch *dispatch;
+    struct arena *arena;
+    bool stopping, parking, relaying, gauging;
+    int park_wait; /* ticks until the next look: nothing was due */
+    usec_t gauged_at;
+    struct sweep sweep;
+};
+
+/* --- park -------------------------------------------------------------------------------------------- */
+
+static void on_parked(void *context, PGresult **results, const struct err *err)
+{
+    struct chores *chores = context;
+    int count = err ? 0 : PQntuples(results[0]);
+
+    chores->parking = false;
+    chores->park_wait = count ? 0 : 2;
+    for (int row = 0; row < count; row++) {
+        struct work *work = work_new(WORK_DELIVERY, db_get_text(results[0], row, 0), NULL, NULL);
+
+        work->delivery_id = db_dup_text(results[0], row, 1, work->arena);
+        intake_submit(chores->intake, work);
+    }
+}
+
+/* Every connection of a webhook that has room, with how much. */
+static int add_room(struct chores *chores, struct db_column *ids, struct db_column *rooms)
+{
+    const struct catalog *catalog = intake_catalog(chores->intake);
+    int count = 0, left = PARK_CLAIM_MAX;
+
+    for (int i = 0; catalog && i < catalog->webhook_count; i++) {
+        const struct catalog_connection *connection = catalog->webhooks[i].connection;
+        int room = dispatch_room(chores->dispatch, connection->id);
+
+        if (room > left)
+            room = left;
+        if (!room)
+            continue;
+        left -= room;
+        db_add_text(ids, connection->id);
+        db_add_int(rooms, room);
+        count++;
+    }
+    return count;
+}
+
+static void park(struct chores *chores)
+{
+    struct db_args *args;
+    struct db_column *ids, *rooms;
+    struct pipe_group *group;
+
+    if (chores->parking || chores->park_wait-- > 0)
+        return;
+    args = db_args_new(chores->arena);
+    ids = db_array(args, DB_TEXT);
+    rooms = db_array(args, DB_INT);
+    if (!add_room(chores, ids, rooms)) {
+        (void)db_args_wire(args); /* gives the columns' memory to the arena */
+        return;
+    }
+    /* The lease outlives the longest call; a worker that dies leaves the delivery due again by then. */
+    db_int(args, 2 * chores->config->webhook_timeout + 15 * USEC_PER_S);
+    group = pipe_group_new(chores->pipe);
+    pipe_add(group, &SQL_park_claim, args);
+    chores->parking = true;
+    pipe_send(group, on_parked, chores);
+}
+
+/* --- sweep ------------------------------------------------------------------------------------------- */
+
+static void sweep_next_page(struct chores *chores);
+
+static void on_sweep_advanced(void *context, PGresult **results, const struct err *err)
+{
+    struct chores *chores = context;
+
+    (void)results;
+    if (err || chores->stopping || chores->sweep.last_page)
+        chores->sweep.busy = false; /* on an error: the lease ends, and any worker goes on from the cursor */
+    else
+        sweep_next_page(chores);
+}
+
+static void sweep_page_over(struct chores *chores)
+{
+    struct db_args *args = db_args_new(chores->arena);
+    struct pipe_group *group = pipe_group_new(chores->pipe);
+
+    db_int(args, chores->sweep.id);
+    if (!chores->sweep.last_page)
+        db_text(args, chores->sweep.cursor);
+    pipe_add(group, chores->sweep.last_page ? &SQL_sweep_end : &SQL_sweep_advance, args);
+    pipe_send(group, on_sweep_advanced, chores);
+}
+
+static void on_review_over(struct work *work, void *source)
+{
+    struct chores *chores = source;
+
+    (void)work;
+    if (!--chores->sweep.open)
+        sweep_page_over(chores);
+}
+
+static void on_sweep_page(void *context, PGresult **results, const struct err *err)
+{
+    struct chores *chores = context;
+    struct sweep *sweep = &chores->sweep;
+    int count = err ? 0 : PQntuples(results[0]);
+
+    if (err) {
+        sweep->busy = false;
+        return;
+    }
+    sweep->last_page = count < SWEEP_PAGE;
+    sweep->open = count + 1; /* one of our own, so that the page is not over before it is handed on */
+    for (int row = 0; row < count; row++) {
+        const char *id = db_get_text(results[0], row, 0);
+
+        snprintf(sweep->cursor, sizeof(sweep->cursor), "%s", id);
+        intake_submit(chores->intake, work_new(WORK_REVIEW, id, on_review_over, chores));
+    }
+    on_review_over(NULL, chores);
+}
+
+static void sweep_next_page(struct chores *chores)
+{
+    struct db_args *args = db_args_new(chores->arena);
+    struct pipe_group *group = pipe_group_new(chores->pipe);
+
+    db_text(args, chores->sweep.cursor);
+    db_int(args, SWEEP_PAGE);
+    pipe_add(group, &SQL_sweep_page, args);
+    pipe_send(group, on_sweep_page, chores);
+}
+
+static void on_sweep_claimed(void *context, PGresult **results, const struct err *err)
+{
+    struct chores *chores = context;
+    struct sweep *sweep = &chores->sweep;
+
+    if (err || !PQntuples(results[0]) || chores->stopping) {
+        sweep->busy = false;
+        return;
+    }
+    sweep->id = db_get_int(results[0], 0, 0);
+    snprintf(sweep->cursor, sizeof(sweep->cursor), "%s", db_get_text(results[0], 0, 1));
+    log_info("sweep.began", log_number("sweep", sweep->id));
+    sweep_next_page(chores);
+}
+
+static void sweep(struct chores *chores)
+{
+    struct pipe_group *group;
+
+    if (chores->sweep.busy)
+        return;
+    chores->sweep.busy = true;
+    group = pipe_group_new(chores->pipe);
+    pipe_add(group, &SQL_sweep_claim, NULL);
+    pipe_send(group, on_sweep_claimed, chores);
+}
+
+/* --- relay ------------------------------------------------------------------------------------------- */
+
+static void relay_row(struct chores *chores, const PGresult *result, int row)
+{
+    size_t payload_length, chain_length;
+    const void *payload = db_get_bytes(result, row, 7, &payload_length);
+    const void *chain = db_get_bytes(result, row, 8, &chain_length);
+
+    if (db_get_bool(result, row, 9))
+        return; /* an earlier one is in other hands: this one's turn comes when that row is gone */
+    publish_record(chores->publisher, &(struct publish_record){ .request_id = db_get_text(result, row, 0),
+                                                                .seq = db_get_int(result, row, 1),
+                                                                .type = db_get_text(result, row, 2),
+                                                                .source = db_get_text(result, row, 3),
+                                                                .cause = db_get_text(result, row, 4),
+                                                                .traceparent = db_get_text(result, row, 5),
+                                                                .time = db_get_time(result, row, 6),
+                                                                .payload = payload,
+                                                                .payload_length = payload_length,
+                                                                .chain = chain });
+}
+
+static void on_relay_claimed(void *context, PGresult **results, const struct err *err)
+{
+    struct chores *chores = context;
+
+    chores->relaying = false;
+    for (int row = 0; !err && row < PQntuples(results[0]); row++)
+        relay_row(chores, results[0], row);
+}
+
+static void relay(struct chores *chores)
+{
+    struct pipe_group *group;
+    struct db_args *args;
+    usec_t oldest;
+
+    /* While our own don't get through, Kafka is away: more of the same would only grow the queue. */
+    publisher_underway(chores->publisher, &oldest);
+    if (chores->relaying || oldest > 2 * USEC_PER_S)
+        return;
+    args = db_args_new(chores->arena);
+    db_int(args, RELAY_EVENTS);
+    group = pipe_group_new(chores->pipe);
+    pipe_add(group, &SQL_relay_claim, args);
+    chores->relaying = true;
+    pipe_send(group, on_relay_claimed, chores);
+}
+
+/* --- gauge ------------------------------------------------------------------------------------------- */
+
+static void on_gauged(void *context, PGresult **results, const struct err *err)
+{
+    struct chores *chores = context;
+
+    chores->gauging = false;
+    if (err)
+        return;
+    metric_set(METRIC_PARKED, NULL, (double)db_get_int(results[0], 0, 0));
+    metric_set(METRIC_OUTBOX_OLDEST, NULL, (double)db_get_int(results[0], 0, 1));
+}
+
+static void gauge(struct chores *chores)
+{
+    usec_t now = usec_monotonic();
+    struct pipe_group *group;
+
+    if (chores->gauging || now - chores->gauged_at < GAUGE_S * USEC_PER_S)
+        return;
+    chores->gauged_at = now;
+    chores->gauging = true;
+    group = pipe_group_new(chores->pipe);
+    pipe_add(group, &SQL_gauge_counts, NULL);
+    pipe_send(group, on_gauged, chores);
+}
+
+/* --- the clock --------------------------------------------------------------------------------------- */
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct chores *chores = timer->data;
+
+    if (chores->stopping || !pipe_is_up(chores->pipe))
+        return;
+    arena_clear(chores->arena); /* groups copied theirs when they were sent */
+    park(chores);
+    sweep(chores);
+    relay(chores);
+    gauge(chores);
+}
+
+struct chores *chores_new(uv_loop_t *loop, const struct config *config, struct pipe *pipe,
+                          struct publisher *publisher, struct intake *intake, struct dispatch *dispatch)
+{
+    struct chores *chores = calloc(1, sizeof(*chores));
+
+    if (!chores || !(chores->timer = malloc(sizeof(*chores->timer))))
+        abort();
+    chores->config = config;
+    chores->pipe = pipe;
+    chores->publisher = publisher;
+    chores->intake = intake;
+    chores->dispatch = dispatch;
+    chores->arena = arena_new();
+    uv_timer_init(loop, chores->timer);
+    chores->timer->data = chores;
+    uv_timer_start(chores->timer, on_tick, TICK_MS, TICK_MS);
+    return chores;
+}
+
+void chores_stop(struct chores *chores)
+{
+    chores->stopping = true;
+}
+
+static void timer_free(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+void chores_free(struct chores *chores)
+{
+    if (!chores)
+        return;
+    uv_timer_stop(chores->timer);
+    uv_close((uv_handle_t *)chores->timer, timer_free);
+    arena_free(chores->arena);
+    free(chores);
+}

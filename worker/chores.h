@@ -1,0 +1,28 @@
+/*
+ * chores - what happens by the clock, on any worker, each under a lease or a lock so that no two do the same:
+ *
+ *   park    deliveries that are due again are taken up, as many as their endpoints have room for
+ *   sweep   waiting requests are looked at again after the configuration changed
+ *   relay   events that their program did not live to publish are published
+ *   gauge   what waits is counted
+ *
+ * Threads: the loop's.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "common/config.h"
+#include "common/publish.h"
+#include "worker/dispatch.h"
+#include "worker/intake.h"
+#include "worker/pipe.h"
+
+struct chores;
+
+extern const struct sql *const chores_statements[];
+
+struct chores *chores_new(uv_loop_t *loop, const struct config *config, struct pipe *pipe,
+                          struct publisher *publisher, struct intake *intake, struct dispatch *dispatch);
+void chores_stop(struct chores *chores); /* begins nothing new */
+void chores_free(struct chores *chores);

@@ -1,0 +1,47 @@
+/*
+ * dispatch - calls go out: so many at a time in all and to one endpoint, none through an open breaker, those of
+ * requests under way before those of requests not begun. What can't go soon is handed back to be parked.
+ *
+ * Threads:   the loop's.
+ * Ownership: a call is its work's arena's; the work is held open by whoever submits.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "common/config.h"
+#include "worker/http.h"
+#include "worker/work.h"
+
+struct dispatch;
+
+struct call {
+    struct work *work;
+    const struct delivery *delivery;
+    const struct catalog_webhook *webhook;
+    usec_t queued_at, started_at; /* started: wall clock */
+    struct endpoint *endpoint;
+    struct call *next;
+};
+
+struct dispatch_outlets {
+    void *context;
+    /* Builds what the call sends, just before it goes. Negative: it can't be made, `err` says why; answered() gets
+     * it as an answer without a status and the outcome "not_sendable". */
+    int (*prepare)(void *context, struct call *call, struct curl_slist **headers, const char **body,
+                   size_t *length, struct err *err);
+    void (*answered)(void *context, struct call *call, const struct http_answer *answer);
+    void (*parked)(void *context, struct call *call, usec_t due_at);
+};
+
+struct dispatch *dispatch_new(uv_loop_t *loop, const struct config *config, struct http *http,
+                              const struct dispatch_outlets *outlets);
+void dispatch_free(struct dispatch *dispatch);
+
+void dispatch_submit(struct dispatch *dispatch, struct call *call);
+
+/* How many more calls `connection_id` takes up at once: 0 while it is saturated or its breaker is open. */
+int dispatch_room(struct dispatch *dispatch, const char *connection_id);
+int dispatch_underway(const struct dispatch *dispatch); /* in flight and queued */
+/* Parks what has not gone out yet: before the program ends. */
+void dispatch_park_all(struct dispatch *dispatch);

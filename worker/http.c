@@ -1,0 +1,376 @@
+#include "worker/http.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "worker/retry.h"
+
+/* One POST under way, with an easy handle that is used again for the next one. */
+struct post {
+    struct http *http;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct buf answer;
+    bool blocked; /* the guard refused every address */
+    bool cut;     /* the answer was longer than is read */
+    usec_t started;
+    http_done *done;
+    void *context;
+    struct post *next;     /* in the free list */
+    struct post *next_made; /* in the list of all */
+};
+
+struct http {
+    uv_loop_t *loop;
+    CURLM *multi;
+    uv_timer_t *timer;
+    const struct config *config;
+    const struct guard *guard;
+    struct post *idle, *made;
+};
+
+/* A socket that curl watches. */
+struct watch {
+    uv_poll_t poll;
+    curl_socket_t socket;
+    struct http *http;
+};
+
+static void watch_free(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+/* --- outcomes ---------------------------------------------------------------------------------------- */
+
+static const char *connect_outcome(CURL *easy)
+{
+    long error = 0;
+
+    curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &error);
+    switch (error) {
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN:
+        return "network_unreachable";
+    case ETIMEDOUT:
+        return "timeout";
+    default:
+        return "connection_refused";
+    }
+}
+
+static const char *transport_outcome(CURLcode code, CURL *easy)
+{
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return "dns_error";
+    case CURLE_COULDNT_CONNECT:
+        return connect_outcome(easy);
+    case CURLE_OPERATION_TIMEDOUT:
+        return "timeout";
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+        return "tls_error";
+    case CURLE_GOT_NOTHING:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_PARTIAL_FILE:
+        return "connection_reset";
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return "bad_url";
+    default:
+        return "bad_answer"; /* what came back was not HTTP */
+    }
+}
+
+static const char *status_outcome(int status)
+{
+    switch (status / 100) {
+    case 2:
+        return "succeeded";
+    case 3:
+        return "redirect";
+    case 4:
+        return "http_4xx";
+    case 5:
+        return "http_5xx";
+    default:
+        return "bad_answer";
+    }
+}
+
+/* --- one post ---------------------------------------------------------------------------------------- */
+
+/* Past its maximum the answer is cut and the connection given up, so that an endless one holds nobody. */
+static size_t on_body(char *bytes, size_t size, size_t count, void *context)
+{
+    struct post *post = context;
+    size_t room = post->answer.max - post->answer.length, length = size * count;
+
+    buf_add(&post->answer, bytes, length < room ? length : room);
+    post->cut = length > room;
+    return post->cut ? 0 : length;
+}
+
+static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct post *post = context;
+
+    (void)purpose;
+    if (!guard_allows(post->http->guard, &address->addr)) {
+        post->blocked = true;
+        return CURL_SOCKET_BAD;
+    }
+    post->blocked = false;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
+}
+
+/* The answer's header lines are needed only when the call failed, and only two of them. */
+static const char *answer_header(CURL *easy, const char *name)
+{
+    struct curl_header *header;
+
+    return curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : NULL;
+}
+
+static void read_location(CURL *easy, struct http_answer *answer)
+{
+    char *url = NULL, *host = NULL;
+    CURLU *parts;
+
+    if (curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &url) || !url || !(parts = curl_url()))
+        return;
+    if (!curl_url_set(parts, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) &&
+        !curl_url_get(parts, CURLUPART_HOST, &host, 0))
+        snprintf(answer->location_host, sizeof(answer->location_host), "%s", host);
+    curl_free(host);
+    curl_url_cleanup(parts);
+}
+
+static void read_answer(struct post *post, CURLcode code, struct http_answer *answer)
+{
+    const char *ip = NULL, *wait;
+    long status = 0, port = 0;
+
+    curl_easy_getinfo(post->easy, CURLINFO_PRIMARY_IP, &ip);
+    curl_easy_getinfo(post->easy, CURLINFO_PRIMARY_PORT, &port);
+    if (ip && *ip)
+        snprintf(answer->address, sizeof(answer->address), strchr(ip, ':') ? "[%s]:%ld" : "%s:%ld", ip, port);
+    answer->duration = usec_monotonic() - post->started;
+    answer->body = post->answer.data;
+    answer->body_length = post->answer.length;
+    if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && post->cut)) {
+        answer->outcome = post->blocked ? "address_blocked" : transport_outcome(code, post->easy);
+        return;
+    }
+    curl_easy_getinfo(post->easy, CURLINFO_RESPONSE_CODE, &status);
+    answer->status = (int)status;
+    answer->outcome = status_outcome(answer->status);
+    if (answer->status / 100 == 3)
+        read_location(post->easy, answer);
+    if (answer->status / 100 > 3 && (wait = answer_header(post->easy, "Retry-After")))
+        answer->retry_after = retry_after_parse(wait, usec_now());
+}
+
+static void post_finish(struct post *post, CURLcode code)
+{
+    struct http *http = post->http;
+    struct http_answer answer = { .outcome = "" };
+
+    read_answer(post, code, &answer);
+    curl_multi_remove_handle(http->multi, post->easy);
+    curl_slist_free_all(TAKE(post->headers));
+    post->done(post->context, &answer);
+    buf_clear(&post->answer);
+    post->next = http->idle;
+    http->idle = post;
+}
+
+static void finish_all(struct http *http)
+{
+    CURLMsg *message;
+    int left;
+
+    while ((message = curl_multi_info_read(http->multi, &left))) {
+        struct post *post;
+        CURLcode code = message->data.result;
+
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&post);
+        post_finish(post, code);
+    }
+}
+
+static struct post *post_new(struct http *http)
+{
+    const struct config *config = http->config;
+    struct post *post = calloc(1, sizeof(*post));
+
+    if (!post || !(post->easy = curl_easy_init()))
+        abort();
+    post->http = http;
+    post->next_made = http->made;
+    http->made = post;
+    post->answer = BUF_INIT((size_t)config->webhook_answer_bytes);
+    curl_easy_setopt(post->easy, CURLOPT_PRIVATE, post);
+    curl_easy_setopt(post->easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(post->easy, CURLOPT_NOPROXY, "*"); /* the guard must see the endpoint's own address */
+    curl_easy_setopt(post->easy, CURLOPT_PROTOCOLS_STR, config->webhook_allow_http ? "http,https" : "https");
+    curl_easy_setopt(post->easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(post->easy, CURLOPT_TIMEOUT_MS, (long)(config->webhook_timeout / USEC_PER_MS));
+    curl_easy_setopt(post->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)(config->webhook_connect_timeout / USEC_PER_MS));
+    curl_easy_setopt(post->easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(post->easy, CURLOPT_WRITEDATA, post);
+    curl_easy_setopt(post->easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    curl_easy_setopt(post->easy, CURLOPT_OPENSOCKETDATA, post);
+    return post;
+}
+
+void http_post(struct http *http, const char *url, struct curl_slist *headers, const char *body,
+               size_t body_length, http_done *done, void *context)
+{
+    struct post *post = http->idle;
+
+    if (post)
+        http->idle = post->next;
+    else
+        post = post_new(http);
+    post->headers = headers;
+    post->done = done;
+    post->context = context;
+    post->blocked = post->cut = false;
+    post->started = usec_monotonic();
+    curl_easy_setopt(post->easy, CURLOPT_URL, url);
+    curl_easy_setopt(post->easy, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(post->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body_length);
+    curl_easy_setopt(post->easy, CURLOPT_POSTFIELDS, body);
+    if (curl_multi_add_handle(http->multi, post->easy) != CURLM_OK)
+        abort(); /* out of memory */
+}
+
+/* --- the loop ---------------------------------------------------------------------------------------- */
+
+static void on_socket_ready(uv_poll_t *poll, int status, int events)
+{
+    struct watch *watch = poll->data;
+    struct http *http = watch->http;
+    int flags = status < 0 ? CURL_CSELECT_ERR : 0, running;
+
+    if (events & UV_READABLE)
+        flags |= CURL_CSELECT_IN;
+    if (events & UV_WRITABLE)
+        flags |= CURL_CSELECT_OUT;
+    curl_multi_socket_action(http->multi, watch->socket, flags, &running);
+    finish_all(http);
+}
+
+static int on_socket(CURL *easy, curl_socket_t socket, int action, void *context, void *assigned)
+{
+    struct http *http = context;
+    struct watch *watch = assigned;
+    int events = 0;
+
+    (void)easy;
+    if (action == CURL_POLL_REMOVE) {
+        if (watch) {
+            uv_poll_stop(&watch->poll);
+            uv_close((uv_handle_t *)&watch->poll, watch_free);
+            curl_multi_assign(http->multi, socket, NULL);
+        }
+        return 0;
+    }
+    if (!watch) {
+        watch = calloc(1, sizeof(*watch));
+        if (!watch)
+            abort();
+        watch->socket = socket;
+        watch->http = http;
+        uv_poll_init_socket(http->loop, &watch->poll, socket);
+        watch->poll.data = watch;
+        curl_multi_assign(http->multi, socket, watch);
+    }
+    if (action != CURL_POLL_OUT)
+        events |= UV_READABLE;
+    if (action != CURL_POLL_IN)
+        events |= UV_WRITABLE;
+    uv_poll_start(&watch->poll, events, on_socket_ready);
+    return 0;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct http *http = timer->data;
+    int running;
+
+    curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    finish_all(http);
+}
+
+static int on_timeout(CURLM *multi, long wait_ms, void *context)
+{
+    struct http *http = context;
+
+    (void)multi;
+    if (wait_ms < 0)
+        uv_timer_stop(http->timer);
+    else
+        uv_timer_start(http->timer, on_timer, (uint64_t)wait_ms, 0);
+    return 0;
+}
+
+struct http *http_new(uv_loop_t *loop, const struct config *config, const struct guard *guard)
+{
+    struct http *http = calloc(1, sizeof(*http));
+
+    if (!http || !(http->timer = malloc(sizeof(*http->timer))) || !(http->multi = curl_multi_init()))
+        abort();
+    http->loop = loop;
+    http->config = config;
+    http->guard = guard;
+    uv_timer_init(loop, http->timer);
+    http->timer->data = http;
+    curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
+    curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
+    curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
+    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)config->webhook_calls * 2);
+    return http;
+}
+
+static void timer_free(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+void http_free(struct http *http)
+{
+    struct post *post;
+
+    if (!http)
+        return;
+    while ((post = http->made)) {
+        http->made = post->next_made;
+        curl_multi_remove_handle(http->multi, post->easy);
+        curl_easy_cleanup(post->easy);
+        curl_slist_free_all(post->headers);
+        buf_free(&post->answer);
+        free(post);
+    }
+    curl_multi_cleanup(http->multi);
+    uv_timer_stop(http->timer);
+    uv_close((uv_handle_t *)http->timer, timer_free);
+    free(http);
+}

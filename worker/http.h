@@ -1,0 +1,37 @@
+/*
+ * http - POSTs on the loop: libcurl's multi interface, connections kept and used again, answers cut, no redirects,
+ * and the guard asked about every address that a socket is opened to.
+ *
+ * Threads:   the loop's.
+ * Ownership: headers are taken over by http_post(); url and body stay the caller's until `done`.
+ */
+#pragma once
+
+#include <curl/curl.h>
+#include <uv.h>
+
+#include "common/config.h"
+#include "common/err.h"
+#include "worker/guard.h"
+
+struct http;
+
+struct http_answer {
+    int status;            /* 0: there was none */
+    const char *outcome;   /* "succeeded", "http_4xx", "timeout", "connection_refused" ...: never NULL */
+    char address[64];      /* that the socket was connected to; "" when there was none */
+    const char *body;      /* cut at webhook_answer_bytes; valid during `done` */
+    size_t body_length;
+    usec_t duration;
+    usec_t retry_after;    /* a wait; 0: not asked for */
+    char location_host[128]; /* of a redirect, which is not followed; "" otherwise */
+};
+typedef void http_done(void *context, const struct http_answer *answer);
+
+struct http *http_new(uv_loop_t *loop, const struct config *config, const struct guard *guard);
+/* What is under way is dropped without a word. The loop must turn once more. */
+void http_free(struct http *http);
+
+/* `done` is called later, never from within. */
+void http_post(struct http *http, const char *url, struct curl_slist *headers, const char *body,
+               size_t body_length, http_done *done, void *context);

@@ -1,0 +1,40 @@
+/*
+ * intake - what there is to do comes in: events of both topics, deliveries that are due, requests to look at again.
+ * Each is looked up in batches, with the configuration that stands, and handed on.
+ *
+ * Reads far ahead, so that events of requests under way are found behind those of requests not begun, and go first.
+ * Commits a partition's offsets up to the first event that is not settled.
+ *
+ * Threads:   the loop's; the configuration is read on libuv's thread pool.
+ * Ownership: works belong to themselves (work.h).
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "common/config.h"
+#include "common/publish.h"
+#include "common/seal.h"
+#include "worker/pipe.h"
+#include "worker/work.h"
+
+struct intake;
+
+/* work->request is set, NULL when there is no such request. */
+typedef void intake_outlet(void *context, struct work *work);
+
+int intake_new(uv_loop_t *loop, const struct config *config, const struct seal_ring *ring, struct pipe *pipe,
+               struct publisher *publisher, intake_outlet *outlet, void *context, struct intake **ret,
+               struct err *err) MUST_CHECK;
+/* Commits what is settled and leaves the group. */
+void intake_free(struct intake *intake);
+
+/* A work from elsewhere (park, sweep), or one that must be looked up again after it lost a race. */
+void intake_submit(struct intake *intake, struct work *work);
+
+/* The latest configuration that was read; NULL before the first. */
+const struct catalog *intake_catalog(const struct intake *intake);
+
+/* Reads no more events; what is under way goes on. */
+void intake_stop(struct intake *intake);
+int intake_underway(const struct intake *intake); /* works that are not over */

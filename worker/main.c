@@ -1,0 +1,169 @@
+#include <curl/curl.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#include "common/log.h"
+#include "common/metric.h"
+#include "worker/chores.h"
+#include "worker/engine.h"
+#include "worker/health.h"
+
+/* A worker that is told to end gives what is under way this long, parks the rest and goes. */
+#define STOP_WAIT (20 * USEC_PER_S)
+
+enum { TURN_MS = 100 };
+
+struct app {
+    uv_loop_t loop;
+    struct config *config;
+    struct seal_ring *ring;
+    struct token_key *tokens;
+    struct guard *guard;
+    struct publisher *publisher;
+    struct pipe *reading, *settling, *working;
+    struct http *http;
+    struct settle *settle;
+    struct engine *engine;
+    struct intake *intake;
+    struct dispatch *dispatch;
+    struct chores *chores;
+    struct health *health;
+    uv_signal_t term, interrupt;
+    uv_timer_t turn;
+    usec_t stopping_since; /* 0: it runs */
+};
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct app *app = signal->data;
+
+    if (app->stopping_since)
+        return;
+    log_info("worker.stopping", log_number("signal", number));
+    app->stopping_since = usec_monotonic();
+    chores_stop(app->chores);
+    intake_stop(app->intake);
+}
+
+static bool is_done(struct app *app)
+{
+    dispatch_park_all(app->dispatch);
+    return (!dispatch_underway(app->dispatch) && settle_is_idle(app->settle)) ||
+           usec_monotonic() - app->stopping_since > STOP_WAIT;
+}
+
+static void on_turn(uv_timer_t *timer)
+{
+    struct app *app = timer->data;
+    usec_t oldest;
+
+    publisher_underway(app->publisher, &oldest);
+    health_turn(app->health, pipe_is_up(app->settling), oldest < 5 * USEC_PER_S);
+    if (app->stopping_since && is_done(app))
+        uv_stop(&app->loop);
+}
+
+static int app_open(struct app *app, struct err *err)
+{
+    const struct config *config = app->config;
+    int r = seal_ring_new(config->sealing_keys, config->identity_hash_key, &app->ring, err);
+
+    if (r == 0)
+        r = token_key_new(config->app_encryption_key, &app->tokens, err);
+    if (r == 0)
+        r = guard_new(config->webhook_allowed_networks, &app->guard, err);
+    if (r == 0)
+        r = publisher_new(config, "docket-worker", &app->publisher, err);
+    if (r == 0)
+        r = health_start(config, &app->health, err);
+    return r;
+}
+
+static int app_connect(struct app *app, struct err *err)
+{
+    const struct config *config = app->config;
+    struct dispatch_outlets outlets;
+    int r;
+
+    app->reading = pipe_new(&app->loop, config->postgres_url, "docket-worker intake", request_statements);
+    app->settling = pipe_new(&app->loop, config->postgres_url, "docket-worker settle", settle_statements);
+    app->working = pipe_new(&app->loop, config->postgres_url, "docket-worker chores", chores_statements);
+    app->http = http_new(&app->loop, config, app->guard);
+    app->settle = settle_new(&app->loop, app->settling, app->publisher);
+    app->engine = engine_new(&(struct engine_parts){ config, app->ring, app->tokens, app->settle });
+    outlets = engine_outlets(app->engine);
+    app->dispatch = dispatch_new(&app->loop, config, app->http, &outlets);
+    r = intake_new(&app->loop, config, app->ring, app->reading, app->publisher, engine_take, app->engine,
+                   &app->intake, err);
+    if (r < 0)
+        return r;
+    engine_connect(app->engine, app->intake, app->dispatch);
+    app->chores =
+        chores_new(&app->loop, config, app->working, app->publisher, app->intake, app->dispatch);
+    return 0;
+}
+
+static void app_watch(struct app *app)
+{
+    uv_signal_init(&app->loop, &app->term);
+    uv_signal_init(&app->loop, &app->interrupt);
+    uv_timer_init(&app->loop, &app->turn);
+    app->term.data = app->interrupt.data = app->turn.data = app;
+    uv_signal_start(&app->term, on_signal, SIGTERM);
+    uv_signal_start(&app->interrupt, on_signal, SIGINT);
+    uv_timer_start(&app->turn, on_turn, TURN_MS, TURN_MS);
+}
+
+static void app_close(struct app *app)
+{
+    http_free(app->http);
+    chores_free(app->chores);
+    intake_free(app->intake);
+    dispatch_free(app->dispatch);
+    engine_free(app->engine);
+    settle_free(app->settle);
+    pipe_free(app->reading);
+    pipe_free(app->settling);
+    pipe_free(app->working);
+    uv_close((uv_handle_t *)&app->term, NULL);
+    uv_close((uv_handle_t *)&app->interrupt, NULL);
+    uv_close((uv_handle_t *)&app->turn, NULL);
+    uv_run(&app->loop, UV_RUN_DEFAULT); /* the handles' last callbacks */
+    uv_loop_close(&app->loop);
+    health_stop(app->health);
+    publisher_free(app->publisher, 5 * USEC_PER_S);
+    guard_free(app->guard);
+    token_key_free(app->tokens);
+    seal_ring_free(app->ring);
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_(config_freep) struct config *config = NULL;
+    struct app app = { 0 };
+    struct err err;
+    int rest, r;
+
+    r = config_main(CONFIG_WORKER, "docket-worker", "Runs privacy requests: calls webhooks, records what came of it.",
+                    argc, argv, &rest, &config);
+    if (r <= 0)
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    app.config = config;
+    signal(SIGPIPE, SIG_IGN);
+    uv_loop_init(&app.loop);
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    metric_set(METRIC_BUILD_INFO, METRIC_LABELS(DOCKET_VERSION, "docket-worker"), 1);
+    if (app_open(&app, &err) < 0 || app_connect(&app, &err) < 0) {
+        log_error("worker.failed", log_word("text", err.text), log_word("cause", err.cause));
+        return EXIT_FAILURE;
+    }
+    app_watch(&app);
+    log_info("worker.started", log_word("listen", config->worker_listen));
+    uv_run(&app.loop, UV_RUN_DEFAULT);
+    app_close(&app);
+    log_info("worker.stopped");
+    curl_global_cleanup();
+    return EXIT_SUCCESS;
+}

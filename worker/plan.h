@@ -1,0 +1,61 @@
+/*
+ * plan - what to do next about a request. Pure: (what happened, the request, the configuration) in, steps out; no
+ * clock, no I/O. Every step is one durable act; what follows from it is planned anew once it is on record.
+ *
+ * Ownership: a plan is plain values that point into the request, the catalog and the arguments.
+ */
+#pragma once
+
+#include "common/catalog.h"
+#include "common/event.h"
+#include "worker/request.h"
+
+enum plan_kind {
+    PLAN_CALL,    /* make the call of `delivery` */
+    PLAN_HOLD,    /* its connection is disabled: keep the call until it is enabled */
+    PLAN_RELEASE, /* enabled again: due at once */
+    PLAN_DROP,    /* the call is wanted no more: settle it with `word` */
+    PLAN_OWE,     /* a webhook that came meanwhile: owe it a call */
+    PLAN_REPLY,   /* record `eligible` of `webhook_id`; `status` is what it leads to */
+    PLAN_IGNORE,  /* a reply that came too late or contradicts: on the timeline, with `word`; no effect */
+    PLAN_APPROVE, /* every webhook said eligible; holds only while the catalog stands */
+    PLAN_MOVE,    /* to `status`, by `event` */
+    PLAN_FAIL,    /* to error, with `word` as step and `message` */
+};
+
+enum { PLAN_STEPS_MAX = 128 };
+
+struct plan_step {
+    enum plan_kind kind;
+    const struct delivery *delivery;       /* CALL, HOLD, RELEASE, DROP */
+    const struct catalog_webhook *webhook; /* CALL, OWE, HOLD, RELEASE; APPROVE: the last that said eligible */
+    const char *webhook_id;                /* REPLY, IGNORE */
+    bool eligible;
+    enum pr_status status;
+    enum event_type event;
+    const char *word, *message;
+};
+
+struct plan {
+    int count;
+    struct plan_step steps[PLAN_STEPS_MAX];
+};
+
+/* An event of the lifecycle topic: `seq` is its number. One whose status is no longer the request's own, or whose
+ * work is on record, plans nothing. */
+void plan_event(enum event_type type, int64_t seq, const struct request *request, const struct catalog *catalog,
+                struct plan *plan);
+
+/* One delivery that is due again. */
+void plan_delivery(const struct delivery *delivery, const struct request *request, const struct catalog *catalog,
+                   struct plan *plan);
+
+/* A reply of the callbacks topic. */
+void plan_reply(const char *webhook_id, bool eligible, const struct request *request,
+                const struct catalog *catalog, struct plan *plan);
+
+/* A waiting request after the configuration changed. */
+void plan_review(const struct request *request, const struct catalog *catalog, struct plan *plan);
+
+/* True for events that plan_event() may have something to do for; others need not be looked up. */
+bool plan_concerns(enum event_type type);

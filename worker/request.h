@@ -1,0 +1,64 @@
+/*
+ * request - a privacy request as the worker needs it: read in batches, decided upon, never written from here.
+ *
+ * Threads: the loop's. Ownership: everything is its arena's.
+ */
+#pragma once
+
+#include "common/arena.h"
+#include "common/db.h"
+#include "common/lifecycle.h"
+#include "common/seal.h"
+#include "worker/pipe.h"
+
+enum delivery_state { DELIVERY_WAITING, DELIVERY_HELD, DELIVERY_DELIVERED, DELIVERY_GIVEN_UP };
+
+struct delivery {
+    const char *id, *webhook_id, *connection_id;
+    enum delivery_state state;
+    int attempts;
+    usec_t due_at; /* USEC_NONE: the event that owes it makes the call */
+    usec_t created_at;
+};
+
+struct reply {
+    const char *webhook_id;
+    bool eligible;
+};
+
+struct request {
+    struct arena *arena;
+    const char *id;
+    int64_t seq, status_seq;
+    enum pr_status status;
+    bool deleted;
+    const char *policy_id, *external_id, *source, *location, *property_id, *submitted_by, *reviewed_by,
+        *custom_approved_by, *finalized_by;
+    usec_t requested_at, started_processing_at, finished_processing_at, reviewed_at, custom_approved_at,
+        identity_verified_at, canceled_at, paused_at, finalized_at, due_date;
+    /* Sealed, with the request's key: `key_id` is NULL once that was forgotten. */
+    const char *key_id;
+    struct bytes wrapped_key, sealed_identity, sealed_custom_fields, sealed_reason;
+    struct delivery *deliveries;
+    int delivery_count;
+    struct reply *replies; /* only where they were asked for */
+    int reply_count;
+};
+
+const char *delivery_word(enum delivery_state state);
+
+extern const struct sql *const request_statements[]; /* for pipe_new(); ends with NULL */
+
+/* Adds the statements that read `ids`; with_replies those that read their replies too. */
+enum { REQUEST_RESULTS = 4 }; /* catalog version, requests, deliveries, replies */
+void request_fetch(struct pipe_group *group, const char *const *ids, int count, const char *const *reply_ids,
+                   int reply_count, struct arena *arena);
+
+/* Of the group's results, starting at `results`: the catalog's version, and one request, copied into `arena`; NULL
+ * when there is none of that id. */
+int64_t request_fetch_version(PGresult *const *results);
+struct request *request_read(PGresult *const *results, const char *id, struct arena *arena);
+
+const struct delivery *request_delivery(const struct request *request, const char *id);
+const struct delivery *request_delivery_of(const struct request *request, const char *webhook_id);
+const struct reply *request_reply_of(const struct request *request, const char *webhook_id);

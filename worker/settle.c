@@ -1,0 +1,410 @@
+#include "worker/settle.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "common/journal.sql.h"
+#include "common/log.h"
+#include "common/metric.h"
+#include "common/publish.sql.h"
+#include "worker/settle.sql.h"
+
+enum { BATCH_ITEMS = 512, BATCH_REFS = 2048, SOON_MS = 1, AGAIN_MS = 100, REFS_MS = 25 };
+
+const struct sql *const settle_statements[] = {
+    &SQL_settle_park,    &SQL_settle_attempts,  &SQL_settle_deliveries, &SQL_settle_owed,
+    &SQL_settle_replies, &SQL_settle_approvals, &SQL_journal_append,    &SQL_publish_forget,
+    &SQL_publish_hasten, NULL,
+};
+
+/* The items of one kind in a batch, and where its answer stands in the group. */
+struct section {
+    struct settle_item *items[BATCH_ITEMS];
+    struct journal_entry *entries[BATCH_ITEMS];
+    int count, statement;
+};
+
+/* A request that has an item in the batch: its others wait for the next, as one statement moves it once. */
+struct taken {
+    const char *request_id;
+    UT_hash_handle hh;
+};
+
+struct settle {
+    uv_timer_t *timer;
+    struct pipe *pipe;
+    struct publisher *publisher;
+    struct settle_item *first, **last; /* waiting, in order */
+    int waiting;
+    bool busy, alone;                  /* alone: one item at a time, to find the one that fails */
+    usec_t sent_at;
+    struct arena *arena;               /* the batch's */
+    struct section sections[SETTLE_KINDS];
+    struct publish_ref acked[BATCH_REFS], left[BATCH_REFS];
+    int acked_count, left_count;
+};
+
+static void batch_send(struct settle *settle);
+
+static void on_timer(uv_timer_t *timer)
+{
+    batch_send(timer->data);
+}
+
+static void send_in(struct settle *settle, int wait_ms)
+{
+    if (!settle->busy && !uv_is_active((uv_handle_t *)settle->timer))
+        uv_timer_start(settle->timer, on_timer, (uint64_t)wait_ms, 0);
+}
+
+void settle_submit(struct settle *settle, struct settle_item *item)
+{
+    work_open(item->work);
+    item->next = NULL;
+    *settle->last = item;
+    settle->last = &item->next;
+    settle->waiting++;
+    if (!settle->busy)
+        uv_timer_start(settle->timer, on_timer, SOON_MS, 0);
+}
+
+/* --- parameters -------------------------------------------------------------------------------------- */
+
+/* A column after the journal's ten, taken from each item. */
+#define COLUMN(args, type, add, section, expression)                                                \
+    do {                                                                                             \
+        struct db_column *column_ = db_array(args, type);                                           \
+        for (int i_ = 0; i_ < (section)->count; i_++) {                                              \
+            const struct settle_item *item = (section)->items[i_];                                   \
+            add(column_, expression);                                                                \
+        }                                                                                            \
+    } while (0)
+
+static void park_args(struct db_args *args, const struct section *section)
+{
+    COLUMN(args, DB_TEXT, db_add_text, section, item->entry.request_id);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->delivery_id);
+    COLUMN(args, DB_TEXT, db_add_text, section, delivery_word(item->state));
+    COLUMN(args, DB_TIME, db_add_time, section, item->due_at);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->outcome);
+    COLUMN(args, DB_TIME, db_add_time, section, item->entry.time);
+}
+
+static void attempt_args(struct db_args *args, const struct section *section)
+{
+    COLUMN(args, DB_TEXT, db_add_text, section, item->delivery_id);
+    COLUMN(args, DB_TEXT, db_add_text, section, delivery_word(item->state));
+    COLUMN(args, DB_INT, db_add_int, section, item->attempt);
+    COLUMN(args, DB_TIME, db_add_time, section, item->due_at);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->outcome);
+    COLUMN(args, DB_TIME, db_add_time, section, item->started_at);
+    COLUMN(args, DB_INT, db_add_int, section, item->duration);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->address);
+    COLUMN(args, DB_INT, db_add_int, section, item->status_code);
+    struct db_column *answers = db_array(args, DB_BYTES);
+    for (int i = 0; i < section->count; i++)
+        db_add_bytes(answers, section->items[i]->answer.data, section->items[i]->answer.length);
+}
+
+static void delivery_args(struct db_args *args, const struct section *section)
+{
+    COLUMN(args, DB_TEXT, db_add_text, section, item->delivery_id);
+    COLUMN(args, DB_TEXT, db_add_text, section, delivery_word(item->state));
+    COLUMN(args, DB_TIME, db_add_time, section, item->due_at);
+}
+
+static void owed_args(struct db_args *args, const struct section *section)
+{
+    COLUMN(args, DB_TEXT, db_add_text, section, item->delivery_id);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->webhook_id);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->connection_id);
+}
+
+static void reply_args(struct db_args *args, const struct section *section)
+{
+    COLUMN(args, DB_TEXT, db_add_text, section, item->webhook_id);
+    COLUMN(args, DB_BOOL, db_add_bool, section, item->eligible);
+}
+
+static void approval_args(struct db_args *args, const struct section *section)
+{
+    db_int(args, section->items[0]->version); /* batch_take() puts one version in a batch */
+}
+
+static const struct {
+    const struct sql *sql;
+    bool has_entries;
+    void (*args)(struct db_args *args, const struct section *section);
+} kinds[SETTLE_KINDS] = {
+    [SETTLE_PARK] = { &SQL_settle_park, false, park_args },
+    [SETTLE_ATTEMPT] = { &SQL_settle_attempts, true, attempt_args },
+    [SETTLE_DELIVERY] = { &SQL_settle_deliveries, true, delivery_args },
+    [SETTLE_OWE] = { &SQL_settle_owed, true, owed_args },
+    [SETTLE_REPLY] = { &SQL_settle_replies, true, reply_args },
+    [SETTLE_APPROVE] = { &SQL_settle_approvals, true, approval_args },
+    [SETTLE_ENTRY] = { &SQL_journal_append, true, NULL },
+};
+
+/* --- a batch ----------------------------------------------------------------------------------------- */
+
+static bool batch_admits(struct settle *settle, struct settle_item *item, struct taken **taken)
+{
+    const struct section *approvals = &settle->sections[SETTLE_APPROVE];
+    const char *id = item->entry.request_id;
+    struct taken *other;
+
+    HASH_FIND_STR(*taken, id, other);
+    if (other)
+        return false;
+    if (item->kind == SETTLE_APPROVE && approvals->count && approvals->items[0]->version != item->version)
+        return false;
+    other = arena_new_of(settle->arena, struct taken);
+    other->request_id = id;
+    HASH_ADD_KEYPTR(hh, *taken, other->request_id, strlen(id), other);
+    return true;
+}
+
+/* Takes what fits from the queue; what must wait keeps its place. */
+static int batch_take(struct settle *settle)
+{
+    struct settle_item *item = settle->first, **keep = &settle->first;
+    struct taken *taken = NULL;
+    int count = 0, most = settle->alone ? 1 : BATCH_ITEMS;
+
+    while (item && count < most) {
+        struct settle_item *next = item->next;
+        struct section *section = &settle->sections[item->kind];
+
+        if (batch_admits(settle, item, &taken)) {
+            section->items[section->count++] = item;
+            count++;
+            settle->waiting--;
+        } else {
+            *keep = item;
+            keep = &item->next;
+        }
+        item = next;
+    }
+    *keep = item;
+    if (!item)
+        settle->last = keep;
+    HASH_CLEAR(hh, taken);
+    return count;
+}
+
+static int item_order(const void *a, const void *b)
+{
+    return strcmp((*(struct settle_item *const *)a)->entry.request_id,
+                  (*(struct settle_item *const *)b)->entry.request_id);
+}
+
+static void section_add(struct settle *settle, struct pipe_group *group, enum settle_kind kind, int *statement)
+{
+    struct section *section = &settle->sections[kind];
+    struct db_args *args;
+
+    if (!section->count)
+        return;
+    args = db_args_new(settle->arena);
+    qsort(section->items, (size_t)section->count, sizeof(section->items[0]), item_order);
+    for (int i = 0; i < section->count; i++)
+        section->entries[i] = &section->items[i]->entry;
+    if (kinds[kind].has_entries)
+        journal_args(args, section->entries, section->count, publisher_source(settle->publisher));
+    if (kinds[kind].args)
+        kinds[kind].args(args, section);
+    section->statement = (*statement)++;
+    pipe_add(group, kinds[kind].sql, args);
+}
+
+static void refs_add(struct settle *settle, struct pipe_group *group, const struct sql *sql,
+                     const struct publish_ref *refs, int count)
+{
+    struct db_args *args;
+
+    if (!count)
+        return;
+    args = db_args_new(settle->arena);
+    publish_refs_args(args, refs, count);
+    pipe_add(group, sql, args);
+}
+
+/* --- its answer -------------------------------------------------------------------------------------- */
+
+/* Back to the front of the queue: the same transaction is tried again. */
+static void batch_again(struct settle *settle)
+{
+    for (int kind = SETTLE_KINDS - 1; kind >= 0; kind--) {
+        struct section *section = &settle->sections[kind];
+
+        for (int i = section->count - 1; i >= 0; i--) {
+            section->items[i]->next = settle->first;
+            if (!settle->first)
+                settle->last = &section->items[i]->next;
+            settle->first = section->items[i];
+            settle->waiting++;
+        }
+        section->count = 0;
+    }
+    publish_give_back(settle->publisher, settle->acked, settle->acked_count);
+}
+
+static void item_tell(struct settle *settle, struct settle_item *item, bool won)
+{
+    struct work *work = item->work;
+
+    (void)settle;
+    if (item->done)
+        item->done(item->context, item, won);
+    work_close(work);
+}
+
+static void section_tell(struct settle *settle, enum settle_kind kind, PGresult **results)
+{
+    struct section *section = &settle->sections[kind];
+
+    if (!section->count)
+        return;
+    if (kinds[kind].has_entries) {
+        journal_read(results[section->statement], section->entries, section->count);
+        metric_add(METRIC_SETTLED, NULL, PQntuples(results[section->statement]));
+        publish_entries(settle->publisher, section->entries, section->count);
+    }
+}
+
+static void batch_tell(struct settle *settle)
+{
+    for (int kind = 0; kind < SETTLE_KINDS; kind++) {
+        struct section *section = &settle->sections[kind];
+
+        for (int i = 0; i < section->count; i++)
+            item_tell(settle, section->items[i], !kinds[kind].has_entries || section->entries[i]->seq > 0);
+        section->count = 0;
+    }
+}
+
+/* One item that PostgreSQL refuses for its content would stop all others: it is said loudly and left out. */
+static void batch_poisoned(struct settle *settle, const struct err *err)
+{
+    for (int kind = 0; kind < SETTLE_KINDS; kind++) {
+        struct section *section = &settle->sections[kind];
+
+        if (!section->count)
+            continue;
+        log_err("settle.poisoned", err, log_id("request", section->items[0]->entry.request_id),
+                log_number("kind", kind));
+        metric_add(METRIC_DEAD_LETTERS, METRIC_LABELS("settle"), 1);
+        section->items[0]->done = NULL;
+        item_tell(settle, section->items[0], false);
+        section->count = 0;
+    }
+    settle->alone = false;
+}
+
+static void batch_failed(struct settle *settle, const struct err *err)
+{
+    /* A value that can't be stored; what is wrong with us or the server instead (ERR_INTERNAL) is tried again, and
+     * said each time, until somebody mends it: nothing is dropped. */
+    bool poison = err_fate(err->code) == ERR_FATE_GIVE_UP;
+
+    if (poison && settle->alone) {
+        batch_poisoned(settle, err);
+        publish_give_back(settle->publisher, settle->acked, settle->acked_count);
+        send_in(settle, SOON_MS);
+        return;
+    }
+    batch_again(settle);
+    settle->alone = poison;
+    send_in(settle, err->code == ERR_STALE || poison ? SOON_MS : AGAIN_MS);
+}
+
+static void on_settled(void *context, PGresult **results, const struct err *err)
+{
+    struct settle *settle = context;
+
+    settle->busy = false;
+    if (err) {
+        batch_failed(settle, err);
+        return;
+    }
+    metric_observe(METRIC_SETTLE_DURATION, NULL, usec_monotonic() - settle->sent_at);
+    publish_forgotten(settle->publisher, settle->acked, settle->acked_count);
+    for (int kind = 0; kind < SETTLE_KINDS; kind++)
+        section_tell(settle, (enum settle_kind)kind, results);
+    settle->busy = true; /* what the told ones submit waits for the next batch, below */
+    batch_tell(settle);
+    settle->busy = false;
+    if (settle->waiting)
+        batch_send(settle);
+    else
+        send_in(settle, REFS_MS);
+}
+
+static void batch_send(struct settle *settle)
+{
+    struct pipe_group *group;
+    int count, statement = 0;
+
+    if (settle->busy || !pipe_is_up(settle->pipe)) {
+        send_in(settle, AGAIN_MS);
+        return;
+    }
+    arena_clear(settle->arena);
+    count = batch_take(settle);
+    settle->acked_count = publish_take_acked(settle->publisher, settle->acked, BATCH_REFS);
+    settle->left_count = publish_take_left(settle->publisher, settle->left, BATCH_REFS);
+    if (!count && !settle->acked_count && !settle->left_count) {
+        send_in(settle, REFS_MS);
+        return;
+    }
+    uv_timer_stop(settle->timer);
+    group = pipe_group_new(settle->pipe);
+    for (int kind = 0; kind < SETTLE_KINDS; kind++)
+        section_add(settle, group, (enum settle_kind)kind, &statement);
+    refs_add(settle, group, &SQL_publish_forget, settle->acked, settle->acked_count);
+    refs_add(settle, group, &SQL_publish_hasten, settle->left, settle->left_count);
+    settle->busy = true;
+    settle->sent_at = usec_monotonic();
+    pipe_send(group, on_settled, settle);
+}
+
+/* --- birth and end ----------------------------------------------------------------------------------- */
+
+struct settle *settle_new(uv_loop_t *loop, struct pipe *pipe, struct publisher *publisher)
+{
+    struct settle *settle = calloc(1, sizeof(*settle));
+
+    if (!settle || !(settle->timer = malloc(sizeof(*settle->timer))))
+        abort();
+    settle->pipe = pipe;
+    settle->publisher = publisher;
+    settle->last = &settle->first;
+    settle->arena = arena_new();
+    uv_timer_init(loop, settle->timer);
+    settle->timer->data = settle;
+    send_in(settle, REFS_MS);
+    return settle;
+}
+
+static void timer_free(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+void settle_free(struct settle *settle)
+{
+    if (!settle)
+        return;
+    uv_timer_stop(settle->timer);
+    uv_close((uv_handle_t *)settle->timer, timer_free);
+    arena_free(settle->arena);
+    free(settle);
+}
+
+bool settle_is_idle(const struct settle *settle)
+{
+    usec_t oldest;
+
+    return !settle->waiting && !settle->busy && !publisher_underway(settle->publisher, &oldest);
+}

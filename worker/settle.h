@@ -1,0 +1,64 @@
+/*
+ * settle - what finished goes to PostgreSQL: everything of the last few milliseconds in one transaction, arrays in,
+ * through the pipeline; then the events to Kafka; then whoever waited is told.
+ *
+ * One transaction is under way at a time; what comes meanwhile is the next one. While PostgreSQL is away, items wait.
+ *
+ * Threads:   the loop's.
+ * Ownership: an item is its work's arena's; settle_submit() holds the work open until the item was told.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "common/config.h"
+#include "common/journal.h"
+#include "common/publish.h"
+#include "worker/pipe.h"
+#include "worker/work.h"
+
+struct settle;
+
+enum settle_kind {
+    SETTLE_PARK,     /* a delivery's state, due_at and outcome; no event */
+    SETTLE_ATTEMPT,  /* a delivery's attempt, with its event */
+    SETTLE_DELIVERY, /* a delivery's state, with its event */
+    SETTLE_OWE,      /* a new delivery, with its event */
+    SETTLE_REPLY,    /* a reply, with its event */
+    SETTLE_APPROVE,  /* an event that holds only while the catalog's version stands */
+    SETTLE_ENTRY,    /* an event alone */
+    SETTLE_KINDS
+};
+
+struct settle_item;
+/* won: it is on record. Not: somebody was faster, and nothing of it was written. */
+typedef void settle_done(void *context, struct settle_item *item, bool won);
+
+struct settle_item {
+    enum settle_kind kind;
+    struct work *work;
+    struct journal_entry entry; /* all but PARK; its request_id is always set */
+    /* PARK, ATTEMPT, DELIVERY, OWE, REPLY */
+    const char *delivery_id, *webhook_id, *connection_id;
+    enum delivery_state state;
+    usec_t due_at;
+    const char *outcome;
+    /* ATTEMPT */
+    int attempt, status_code;
+    usec_t started_at, duration;
+    const char *address;
+    struct bytes answer; /* sealed */
+    bool eligible;       /* REPLY */
+    int64_t version;     /* APPROVE */
+    settle_done *done;
+    void *context;
+    struct settle_item *next;
+};
+
+extern const struct sql *const settle_statements[];
+
+struct settle *settle_new(uv_loop_t *loop, struct pipe *pipe, struct publisher *publisher);
+void settle_free(struct settle *settle);
+void settle_submit(struct settle *settle, struct settle_item *item);
+/* Nothing waits, nothing is under way, every acknowledged event is out of the outbox. */
+bool settle_is_idle(const struct settle *settle);

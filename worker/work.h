@@ -1,0 +1,61 @@
+/*
+ * work - one thing to be seen to about one request: an event that was read, a delivery that is due, a waiting
+ * request that must be looked at again. It is over when every step that it led to is on record; only then may its
+ * event's offset be committed.
+ *
+ * Threads:   the loop's.
+ * Ownership: counted: work_open() for each step that is begun, work_close() when it is settled. The last close
+ *            tells the source and frees the work with its arena.
+ */
+#pragma once
+
+#include "common/catalog.h"
+#include "common/event.h"
+#include "worker/request.h"
+
+enum work_kind { WORK_EVENT, WORK_REPLY, WORK_DELIVERY, WORK_REVIEW };
+
+struct work;
+
+/* Told once, when the work is over. */
+typedef void work_over(struct work *work, void *source);
+
+struct work {
+    enum work_kind kind;
+    struct arena *arena;
+    const char *request_id;
+    enum event_type type;    /* EVENT */
+    int64_t seq;             /* EVENT: its number */
+    const char *webhook_id;  /* REPLY */
+    bool eligible;           /* REPLY */
+    const char *delivery_id; /* DELIVERY */
+    const char *cause, *traceparent; /* of the event; NULL */
+    int open, tries;
+    bool first_step;         /* begins a request: goes after those that are under way */
+    work_over *over;
+    void *source;
+    uint64_t ticket;         /* the source's own */
+    struct work *next;       /* in whatever queue it stands */
+    int *active;             /* the count that it is part of; NULL: of none */
+    /* Once it was looked up: */
+    struct request *request;
+    const struct catalog *catalog; /* a reference */
+    struct seal_key key;
+    bool has_key;
+};
+
+struct work *work_new(enum work_kind kind, const char *request_id, work_over *over, void *source);
+void work_open(struct work *work);
+void work_close(struct work *work);
+/* Takes it out of the count that it is part of, and into another (NULL: none). Its end takes it out too. */
+void work_set_active(struct work *work, int *count);
+
+/* A first-in, first-out list of works. */
+struct work_queue {
+    struct work *first, **last;
+    int count;
+};
+void work_queue_init(struct work_queue *queue);
+void work_push(struct work_queue *queue, struct work *work);
+void work_push_front(struct work_queue *queue, struct work *work);
+struct work *work_pop(struct work_queue *queue); /* NULL when empty */
