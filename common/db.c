@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 #include <endian.h>
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +39,7 @@ struct db {
     const struct sql *prepared[DB_PREPARED_MAX];
     int prepared_count;
     bool in_transaction;
+    usec_t patience, deadline; /* 0: none; else of the call under way, monotonic */
 };
 
 struct db_args *db_args_new(struct arena *arena)
@@ -278,22 +281,116 @@ static void ignore_notice(void *unused, const PGresult *result)
     (void)result;
 }
 
+void db_set_patience(struct db *db, usec_t patience)
+{
+    db->patience = patience;
+}
+
+/* True once the socket is fit for `events`; false when patience is at its end. */
+static bool db_await(const struct db *db, short events)
+{
+    struct pollfd socket = { .fd = PQsocket(db->conn), .events = events };
+    usec_t left;
+    int r;
+
+    do {
+        left = db->deadline - usec_monotonic();
+        r = left > 0 ? poll(&socket, 1, (int)(left / USEC_PER_MS) + 1) : 0;
+    } while (r < 0 && errno == EINTR);
+    return r > 0;
+}
+
+static void db_open(struct db *db, const char *const *keys, const char *const *values)
+{
+    PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+
+    if (!db->patience) {
+        db->conn = PQconnectdbParams(keys, values, 1);
+        return;
+    }
+    db->conn = PQconnectStartParams(keys, values, 1);
+    if (PQstatus(db->conn) == CONNECTION_BAD)
+        return;
+    while ((state == PGRES_POLLING_READING || state == PGRES_POLLING_WRITING) &&
+           db_await(db, state == PGRES_POLLING_READING ? POLLIN : POLLOUT))
+        state = PQconnectPoll(db->conn);
+}
+
+/* True once a result can be had without waiting. */
+static bool db_has_result(struct db *db)
+{
+    int unsent;
+
+    while ((unsent = PQflush(db->conn)) > 0)
+        if (!db_await(db, POLLIN | POLLOUT) || !PQconsumeInput(db->conn))
+            return false;
+    while (unsent == 0 && PQisBusy(db->conn))
+        if (!db_await(db, POLLIN) || !PQconsumeInput(db->conn))
+            return false;
+    return unsent == 0;
+}
+
+/* What became of a statement that was sent, within patience: its last result, or NULL and no connection any more. */
+static PGresult *db_receive(struct db *db, bool sent)
+{
+    PGresult *result = NULL, *next;
+
+    while (sent && (sent = db_has_result(db)) && (next = PQgetResult(db->conn))) {
+        PQclear(result);
+        result = next;
+    }
+    if (sent)
+        return result;
+    PQclear(result);
+    PQfinish(TAKE(db->conn));
+    return NULL;
+}
+
+static PGresult *db_send_prepare(struct db *db, const struct sql *sql, int count, const Oid *types)
+{
+    if (!db->patience)
+        return PQprepare(db->conn, sql->name, sql->text, count, types);
+    return db_receive(db, PQsendPrepare(db->conn, sql->name, sql->text, count, types));
+}
+
+static PGresult *db_send(struct db *db, const struct sql *sql, const struct db_wire *wire)
+{
+    static const struct db_wire none;
+
+    wire = wire ? wire : &none;
+    if (!db->patience)
+        return PQexecPrepared(db->conn, sql->name, wire->count, wire->values, wire->lengths, wire->formats, 1);
+    return db_receive(db, PQsendQueryPrepared(db->conn, sql->name, wire->count, wire->values, wire->lengths,
+                                              wire->formats, 1));
+}
+
+static PGresult *db_send_text(struct db *db, const char *text)
+{
+    db->deadline = usec_monotonic() + db->patience;
+    if (!db->patience)
+        return PQexec(db->conn, text);
+    return db_receive(db, PQsendQuery(db->conn, text));
+}
+
 static int db_connect(struct db *db, struct err *err)
 {
     const char *keys[] = { "dbname", "application_name", "connect_timeout", "client_encoding", NULL };
     const char *values[] = { db->url, db->program, "5", "UTF8", NULL };
 
+    db->deadline = usec_monotonic() + db->patience;
     if (db->conn && PQstatus(db->conn) == CONNECTION_OK)
         return 0;
     if (db->in_transaction)
         return err_cause(err, ERR_UNAVAILABLE, "postgresql: connection lost in a transaction");
     PQfinish(db->conn);
     db->prepared_count = 0;
-    db->conn = PQconnectdbParams(keys, values, 1);
+    db_open(db, keys, values);
     if (PQstatus(db->conn) != CONNECTION_OK) {
         PQfinish(TAKE(db->conn));
         return err_cause(err, ERR_UNAVAILABLE, "postgresql: no connection");
     }
+    if (db->patience)
+        PQsetnonblocking(db->conn, 1);
     PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
     return 0;
 }
@@ -314,7 +411,7 @@ static int db_prepare(struct db *db, const struct sql *sql, const struct db_wire
         return 0;
     if (db->prepared_count == DB_PREPARED_MAX)
         return err_cause(err, ERR_INTERNAL, "more than %d statements on a connection", DB_PREPARED_MAX);
-    result = PQprepare(db->conn, sql->name, sql->text, wire ? wire->count : 0, wire ? wire->types : NULL);
+    result = db_send_prepare(db, sql, wire ? wire->count : 0, wire ? wire->types : NULL);
     if (PQresultStatus(result) != PGRES_COMMAND_OK) {
         const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
@@ -339,8 +436,7 @@ int db_run(struct db *db, const struct sql *sql, struct db_args *args, PGresult 
     r = db_prepare(db, sql, wire, err);
     if (r < 0)
         return r;
-    result = PQexecPrepared(db->conn, sql->name, wire ? wire->count : 0, wire ? wire->values : NULL,
-                            wire ? wire->lengths : NULL, wire ? wire->formats : NULL, 1);
+    result = db_send(db, sql, wire);
     status = PQresultStatus(result);
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
         r = db_err(db->conn, result, err);
@@ -362,7 +458,7 @@ int db_do(struct db *db, const struct sql *sql, struct db_args *args, struct err
 
 static int db_command(struct db *db, const char *text, struct err *err)
 {
-    _cleanup_(db_result_freep) PGresult *result = PQexec(db->conn, text);
+    _cleanup_(db_result_freep) PGresult *result = db_send_text(db, text);
 
     if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
         return db_err(db->conn, result, err);

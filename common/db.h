@@ -59,6 +59,10 @@ struct db;
 /* Never connects by itself: the first call does. `program` is shown in pg_stat_activity. */
 struct db *db_new(const char *url, const char *program);
 void db_free(struct db *db); /* accepts NULL */
+
+/* From now on a call, connecting included, gives up after `patience`: ERR_UNAVAILABLE, and the connection is
+ * dropped. For those who can do without PostgreSQL, since a server that hangs refuses nothing. 0: none. */
+void db_set_patience(struct db *db, usec_t patience);
 DEFINE_CLEANUP(struct db *, db_free)
 
 /* Runs `sql` and fills *ret (owned by the caller: PQclear; _cleanup_(db_result_freep)). args may be NULL. */
