@@ -423,11 +423,27 @@ static int db_prepare(struct db *db, const struct sql *sql, const struct db_wire
     return 0;
 }
 
+/* Takes `result`. */
+static int result_check(struct db *db, const struct sql *sql, PGresult *result, PGresult **ret, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *held = result;
+    ExecStatusType status = PQresultStatus(result);
+    int r;
+
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+        r = db_err(db->conn, result, err);
+        if (err->code == ERR_INTERNAL)
+            log_error("db.statement_failed", log_word("statement", sql->name),
+                      log_word("message", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
+        return r;
+    }
+    *ret = TAKE(held);
+    return 0;
+}
+
 int db_run(struct db *db, const struct sql *sql, struct db_args *args, PGresult **ret, struct err *err)
 {
-    _cleanup_(db_result_freep) PGresult *result = NULL;
     const struct db_wire *wire = args ? db_args_wire(args) : NULL;
-    ExecStatusType status;
     int r;
 
     r = db_connect(db, err);
@@ -436,17 +452,23 @@ int db_run(struct db *db, const struct sql *sql, struct db_args *args, PGresult 
     r = db_prepare(db, sql, wire, err);
     if (r < 0)
         return r;
-    result = db_send(db, sql, wire);
-    status = PQresultStatus(result);
-    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-        r = db_err(db->conn, result, err);
-        if (err->code == ERR_INTERNAL)
-            log_error("db.statement_failed", log_word("statement", sql->name),
-                      log_word("message", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
+    return result_check(db, sql,
+                        PQexecPrepared(db->conn, sql->name, wire ? wire->count : 0, wire ? wire->values : NULL,
+                                       wire ? wire->lengths : NULL, wire ? wire->formats : NULL, 1),
+                        ret, err);
+}
+
+int db_run_planned(struct db *db, const struct sql *sql, struct db_args *args, PGresult **ret, struct err *err)
+{
+    const struct db_wire *wire = db_args_wire(args);
+    int r = db_connect(db, err);
+
+    if (r < 0)
         return r;
-    }
-    *ret = TAKE(result);
-    return 0;
+    return result_check(db, sql,
+                        PQexecParams(db->conn, sql->text, wire->count, wire->types, wire->values, wire->lengths,
+                                     wire->formats, 1),
+                        ret, err);
 }
 
 int db_do(struct db *db, const struct sql *sql, struct db_args *args, struct err *err)

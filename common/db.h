@@ -68,7 +68,10 @@ DEFINE_CLEANUP(struct db *, db_free)
 /* Runs `sql` and fills *ret (owned by the caller: PQclear; _cleanup_(db_result_freep)). args may be NULL. */
 int db_run(struct db *db, const struct sql *sql, struct db_args *args, PGresult **ret,
            struct err *err) MUST_CHECK;
-/* The same, the rows thrown away. */
+/* The same, but planned anew with these very values: for searches, whose best plan depends on them. */
+int db_run_planned(struct db *db, const struct sql *sql, struct db_args *args, PGresult **ret,
+                   struct err *err) MUST_CHECK;
+/* As db_run(), the rows thrown away. */
 int db_do(struct db *db, const struct sql *sql, struct db_args *args, struct err *err) MUST_CHECK;
 
 /* A transaction of several calls. After a failure within it, only db_rollback() is allowed. */
