@@ -364,6 +364,15 @@ static PGresult *db_send(struct db *db, const struct sql *sql, const struct db_w
                                               wire->formats, 1));
 }
 
+static PGresult *db_send_unprepared(struct db *db, const struct sql *sql, const struct db_wire *wire)
+{
+    if (!db->patience)
+        return PQexecParams(db->conn, sql->text, wire->count, wire->types, wire->values, wire->lengths,
+                            wire->formats, 1);
+    return db_receive(db, PQsendQueryParams(db->conn, sql->text, wire->count, wire->types, wire->values,
+                                            wire->lengths, wire->formats, 1));
+}
+
 static PGresult *db_send_text(struct db *db, const char *text)
 {
     db->deadline = usec_monotonic() + db->patience;
@@ -452,10 +461,7 @@ int db_run(struct db *db, const struct sql *sql, struct db_args *args, PGresult 
     r = db_prepare(db, sql, wire, err);
     if (r < 0)
         return r;
-    return result_check(db, sql,
-                        PQexecPrepared(db->conn, sql->name, wire ? wire->count : 0, wire ? wire->values : NULL,
-                                       wire ? wire->lengths : NULL, wire ? wire->formats : NULL, 1),
-                        ret, err);
+    return result_check(db, sql, db_send(db, sql, wire), ret, err);
 }
 
 int db_run_planned(struct db *db, const struct sql *sql, struct db_args *args, PGresult **ret, struct err *err)
@@ -465,10 +471,7 @@ int db_run_planned(struct db *db, const struct sql *sql, struct db_args *args, P
 
     if (r < 0)
         return r;
-    return result_check(db, sql,
-                        PQexecParams(db->conn, sql->text, wire->count, wire->types, wire->values, wire->lengths,
-                                     wire->formats, 1),
-                        ret, err);
+    return result_check(db, sql, db_send_unprepared(db, sql, wire), ret, err);
 }
 
 int db_do(struct db *db, const struct sql *sql, struct db_args *args, struct err *err)
