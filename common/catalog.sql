@@ -21,19 +21,7 @@ select p.id, p.key, p.name, p.execution_timeframe,
                          'masking_strategy', r.masking_strategy,
                          'storage_destination_id', r.storage_id) order by r.created_at, r.id), '[]')
                      from rule r where r.policy_id = p.id))::text,
-       json_build_object(
-           'name', p.name, 'key', p.key, 'drp_action', p.drp_action,
-           'execution_timeframe', p.execution_timeframe, 'conditions', null,
-           'rules', (select coalesce(json_agg(json_build_object(
-                         'name', r.name, 'key', r.key, 'action_type', r.action_type,
-                         'storage_destination', case when s.id is null then null else json_build_object(
-                             'name', s.name, 'type', s.type, 'details', s.details, 'key', s.key,
-                             'format', s.format, 'is_default', s.is_default) end,
-                         'masking_strategy', case when r.masking_strategy is null then null else
-                             json_build_object('strategy', r.masking_strategy -> 'strategy') end)
-                         order by r.created_at, r.id), '[]')
-                     from rule r left join storage s on s.id = r.storage_id
-                     where r.policy_id = p.id))::text
+       policy_object(p)::text
 from policy p
 order by p.id collate "C"
 
