@@ -14,15 +14,29 @@ static const struct {
 #undef ERR
 };
 
+/* A text that was cut ends with a whole character: it is to be valid UTF-8 in an answer. */
+static void cut_at_character(char *text, size_t length)
+{
+    size_t start = length;
+
+    while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
+        start--;
+    if (start > 0 && (unsigned char)text[start - 1] >= 0xc0)
+        text[start - 1] = '\0';
+}
+
 int err_set(struct err *err, enum err_code code, const char *text, ...)
 {
     va_list args;
+    int length;
 
     err->code = code;
     err->cause[0] = '\0';
     va_start(args, text);
-    vsnprintf(err->text, sizeof(err->text), text, args);
+    length = vsnprintf(err->text, sizeof(err->text), text, args);
     va_end(args);
+    if (length >= (int)sizeof(err->text))
+        cut_at_character(err->text, sizeof(err->text) - 1);
     return -(int)code;
 }
 
