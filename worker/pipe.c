@@ -235,8 +235,12 @@ static void ignore_notice(void *unused, const PGresult *result)
 static void connect_blocking(uv_work_t *work)
 {
     struct pipe *pipe = work->data;
-    const char *keys[] = { "dbname", "application_name", "connect_timeout", "client_encoding", NULL };
-    const char *values[] = { pipe->url, pipe->name, "5", "UTF8", NULL };
+    /* Every statement here finds its rows by key, for arrays of them: the planner must not take a fresh table's
+     * statistics for a reason to read it whole, nor plan the same again for each batch. */
+    static const char options[] = "-c jit=off -c plan_cache_mode=force_generic_plan -c enable_hashjoin=off "
+                                  "-c enable_mergejoin=off -c enable_seqscan=off";
+    const char *keys[] = { "dbname", "application_name", "connect_timeout", "client_encoding", "options", NULL };
+    const char *values[] = { pipe->url, pipe->name, "5", "UTF8", options, NULL };
     PGconn *conn = PQconnectdbParams(keys, values, 1);
 
     if (PQstatus(conn) == CONNECTION_OK) {

@@ -84,5 +84,5 @@ select id, seq, chain, behind from won
 -- name: settle_approvals
 select r.id, r.seq, r.chain, r.behind
 from (select version from catalog for share) c,
-     request_append(case when c.version = $11::bigint then $1 else '{}' end, $2, $3, $4, $5, $6, $7, $8, $9,
+     request_append(case when c.version = $11::bigint then $1::text[] else '{}'::text[] end, $2, $3, $4, $5, $6, $7, $8, $9,
                     $10) r
