@@ -93,6 +93,7 @@ static bool parse_fraction(const char **text, usec_t *ret)
 static bool parse_zone(const char **text, usec_t *ret)
 {
     int hours, minutes = 0, sign = **text == '-' ? -1 : 1;
+    bool colon;
 
     *ret = 0;
     if (**text == '\0')
@@ -106,9 +107,9 @@ static bool parse_zone(const char **text, usec_t *ret)
     (*text)++;
     if (!digits(text, 2, &hours))
         return false;
-    if (**text == ':')
-        (*text)++;
-    if (**text && !digits(text, 2, &minutes))
+    colon = **text == ':';
+    *text += colon;
+    if ((colon || **text) && !digits(text, 2, &minutes))
         return false;
     if (hours > 23 || minutes > 59)
         return false;
