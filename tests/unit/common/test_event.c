@@ -1,0 +1,119 @@
+#include "tests/unit/test.h"
+
+#include <json-c/json.h>
+#include <sodium.h>
+
+#include "common/event.h"
+
+static void every_type_has_a_word_that_leads_back(void **state)
+{
+    (void)state;
+    for (int i = EVENT_UNKNOWN + 1; i < EVENT_TYPES; i++) {
+        const char *word = event_word((enum event_type)i);
+
+        assert_int_equal(event_parse(word), i);
+        assert_int_equal(strncmp(word, "docket.", 7), 0);
+        assert_string_equal(word + strlen(word) - 3, ".v1");
+    }
+    assert_int_equal(event_parse("docket.request.created.v2"), EVENT_UNKNOWN);
+    assert_int_equal(event_parse(NULL), EVENT_UNKNOWN);
+}
+
+/* `payload` is JSON with this member, printed as `expected`. */
+static void assert_member(const char *payload, const char *name, const char *expected)
+{
+    json_object *data = json_tokener_parse(payload), *member;
+
+    assert_non_null(data);
+    assert_true(json_object_object_get_ex(data, name, &member));
+    assert_string_equal(json_object_to_json_string_ext(member, JSON_C_TO_STRING_PLAIN), expected);
+    json_object_put(data);
+}
+
+static void payloads_are_json_whatever_a_key_holds(void **state)
+{
+    struct test *test = *state;
+    struct event_webhook webhook = { "pre_1", "a \"quoted\"\nkey", "dlv_1" };
+    struct event_attempt attempt = { .webhook = webhook,
+                                     .attempt = 2,
+                                     .status_code = 503,
+                                     .outcome = "http_5xx",
+                                     .duration = 1500,
+                                     .next_attempt_at = (usec_t)1700000000 * USEC_PER_S };
+    const char *payload = event_webhook_attempt(test->arena, "pri_1", &attempt);
+
+    assert_member(payload, "request_id", "\"pri_1\"");
+    assert_member(payload, "webhook_key", "\"a \\\"quoted\\\"\\nkey\"");
+    assert_member(payload, "status_code", "503");
+    assert_member(payload, "next_attempt_at", "\"2023-11-14T22:13:20.000000Z\"");
+    payload = event_pre_approval_requested(test->arena, "pri_1", &webhook, 1);
+    assert_member(payload, "status", "\"awaiting_pre_approval\"");
+}
+
+static void a_delivery_s_id_is_the_same_for_all_attempts_and_has_no_dot(void **state)
+{
+    struct test *test = *state;
+    const char *id = event_delivery_id(test->arena, "pri_1", "pre_1");
+
+    assert_string_equal(id, event_delivery_id(test->arena, "pri_1", "pre_1"));
+    assert_string_not_equal(id, event_delivery_id(test->arena, "pri_1", "pre_2"));
+    assert_string_not_equal(event_delivery_id(test->arena, "ab", "c"), event_delivery_id(test->arena, "a", "bc"));
+    assert_null(strchr(id, '.'));
+    assert_int_equal(strlen(id), 36);
+}
+
+static void a_trace_goes_on_and_a_bad_one_begins_anew(void **state)
+{
+    struct test *test = *state;
+    const char *trace = event_trace_new(test->arena), *child = event_trace_child(test->arena, trace);
+
+    assert_int_equal(strlen(trace), 55);
+    assert_memory_equal(trace, child, 36);
+    assert_string_not_equal(trace, child);
+    assert_int_equal(strlen(event_trace_child(test->arena, "00-zz")), 55);
+    assert_int_equal(strlen(event_trace_child(test->arena, NULL)), 55);
+}
+
+static void row_ids_are_a_prefix_and_a_uuid4(void **state)
+{
+    struct test *test = *state;
+    const char *id = event_row_id(test->arena, "pri");
+
+    assert_int_equal(strlen(id), 40);
+    assert_memory_equal(id, "pri_", 4);
+    assert_int_equal(id[18], '4');
+    assert_non_null(strchr("89ab", id[23]));
+    assert_string_not_equal(id, event_row_id(test->arena, "pri"));
+}
+
+/* Made with Python's hashlib from the words of schemas/README.md. */
+static void the_chain_is_what_a_stranger_computes(void **state)
+{
+    uint8_t first[EVENT_CHAIN_BYTES], second[EVENT_CHAIN_BYTES];
+    char hex[2 * EVENT_CHAIN_BYTES + 1];
+    usec_t time = (usec_t)1700000000 * USEC_PER_S + 42;
+
+    (void)state;
+    event_chain(NULL, "pri_1", 1, "docket.request.created.v1", time, "/docket/local/docket-api", NULL, "{}", 2,
+                first);
+    sodium_bin2hex(hex, sizeof(hex), first, sizeof(first));
+    assert_string_equal(hex, "c440bd6c423105f11358b9a2c884f557d6294257a354ccf40403551b757479f0");
+    event_chain(first, "pri_1", 2, "docket.request.approved.v1", time, "/docket/local/docket-worker", "pri_1.1",
+                "{}", 2, second);
+    sodium_bin2hex(hex, sizeof(hex), second, sizeof(second));
+    assert_string_equal(hex, "d009118d8dc05092c8396c04e70e82c2ea1766ea2eb7e01790cca8f0344cd2c1");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_type_has_a_word_that_leads_back),
+        TEST(payloads_are_json_whatever_a_key_holds),
+        TEST(a_delivery_s_id_is_the_same_for_all_attempts_and_has_no_dot),
+        TEST(a_trace_goes_on_and_a_bad_one_begins_anew),
+        TEST(row_ids_are_a_prefix_and_a_uuid4),
+        cmocka_unit_test(the_chain_is_what_a_stranger_computes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
