@@ -16,3 +16,5 @@ METRIC(LAG,               "docket_consumer_lag",               GAUGE,     "topic
 METRIC(SETTLED,           "docket_settled_total",              COUNTER,   "",                "events appended by the worker")
 METRIC(SETTLE_DURATION,   "docket_settle_duration_seconds",    HISTOGRAM, "",                "time of one settling transaction")
 METRIC(LEDGER_IMBALANCE,  "docket_ledger_imbalance",           GAUGE,     "",                "calls owed that are neither delivered, waiting nor given up")
+METRIC(REPLIES,           "docket_replies_total",              COUNTER,   "verdict,answer",  "pre-approval replies, by what their senders were answered")
+METRIC(DEPENDENCY_UP,     "docket_dependency_up",              GAUGE,     "dependency",      "1 while postgresql, redis or kafka answers, else 0")

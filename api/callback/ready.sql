@@ -1,0 +1,2 @@
+-- name: ready_probe
+select 1

@@ -1,0 +1,19 @@
+-- name: reply_facts
+-- What is known about each reply (request, webhook), in the order of the arrays.
+select w.id is not null, p.id is not null, coalesce(p.deleted_at is not null, false), p.status,
+       exists (select from webhook_delivery d
+               where d.request_id = i.request_id and d.webhook_id = i.webhook_id),
+       r.eligible
+from unnest($1::text[], $2::text[]) with ordinality as i(request_id, webhook_id, place)
+left join privacy_request p on p.id = i.request_id
+left join pre_approval_webhook w on w.id = i.webhook_id
+left join pre_approval_reply r on r.request_id = i.request_id and r.webhook_id = i.webhook_id
+order by i.place
+
+-- name: reply_objections
+-- Which objections on their way will count: the webhook still exists, and has not said eligible before.
+select i.place
+from unnest($1::text[], $2::text[]) with ordinality as i(request_id, webhook_id, place)
+join pre_approval_webhook w on w.id = i.webhook_id
+left join pre_approval_reply r on r.request_id = i.request_id and r.webhook_id = i.webhook_id
+where r.eligible is not true
