@@ -1,5 +1,6 @@
 option(BUILD_TESTING "Build the unit tests and the benchmark's tools" ON)
 option(DOCKET_WERROR "Warnings are errors" OFF)
+option(DOCKET_FUZZ "Build tests/fuzz with libFuzzer (clang)" OFF)
 set(DOCKET_SANITIZE "" CACHE STRING "Sanitizers for everything, e.g. address,undefined")
 
 set(CMAKE_C_STANDARD 17)
@@ -18,7 +19,10 @@ if(DOCKET_WERROR)
 endif()
 if(DOCKET_SANITIZE)
   # The sanitizers' own checks make gcc take every format for one that may be NULL.
-  target_compile_options(docket_options INTERFACE -fsanitize=${DOCKET_SANITIZE} -fno-omit-frame-pointer
+  target_compile_options(docket_options INTERFACE -fsanitize=${DOCKET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
     $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>)
   target_link_options(docket_options INTERFACE -fsanitize=${DOCKET_SANITIZE})
+endif()
+if(DOCKET_FUZZ)
+  target_compile_options(docket_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
