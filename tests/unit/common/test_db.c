@@ -1,5 +1,9 @@
 #include "common/db.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "tests/unit/test.h"
 
 /* What a server would send back for `args`' parameter i: the same bytes, as a result of one row and column. */
@@ -165,6 +169,35 @@ static void a_server_that_is_away_is_unavailable_and_asked_again_next_time(void 
     }
 }
 
+/* A server that takes connections and says nothing. Returns its port. */
+static int silent_server(int *ret_socket)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t length = sizeof(address);
+
+    *ret_socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(*ret_socket, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(listen(*ret_socket, 4), 0);
+    assert_int_equal(getsockname(*ret_socket, (struct sockaddr *)&address, &length), 0);
+    return ntohs(address.sin_port);
+}
+
+static void a_server_that_hangs_is_waited_for_no_longer_than_patience(void **state)
+{
+    static const struct sql query = { "test_query", "select 1" };
+    struct test *test = *state;
+    int listening, port = silent_server(&listening);
+    _cleanup_(db_freep) struct db *db =
+        db_new(arena_printf(test->arena, "postgresql://127.0.0.1:%d/none", port), "test");
+    usec_t began = usec_monotonic();
+
+    db_set_patience(db, 50 * USEC_PER_MS);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(db_do(db, &query, NULL, &test->err), -ERR_UNAVAILABLE);
+    assert_in_range(usec_monotonic() - began, 100 * USEC_PER_MS, 2 * USEC_PER_S);
+    close(listening);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +207,7 @@ int main(void)
         TEST(an_array_has_its_header_and_each_element_its_length),
         TEST(what_was_sent_is_read_back),
         TEST(a_server_that_is_away_is_unavailable_and_asked_again_next_time),
+        TEST(a_server_that_hangs_is_waited_for_no_longer_than_patience),
     };
 
     return cmocka_run_group_tests_name("common/db", tests, NULL, NULL);
