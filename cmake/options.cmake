@@ -19,7 +19,8 @@ if(DOCKET_WERROR)
 endif()
 if(DOCKET_SANITIZE)
   # The sanitizers' own checks make gcc take every format for one that may be NULL.
-  target_compile_options(docket_options INTERFACE -fsanitize=${DOCKET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
+  target_compile_options(docket_options INTERFACE
+    -fsanitize=${DOCKET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
     $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>)
   target_link_options(docket_options INTERFACE -fsanitize=${DOCKET_SANITIZE})
 endif()
