@@ -67,8 +67,9 @@ static int refs_take(struct ref_list *list, struct publish_ref *refs, int max)
 {
     int count = list->count < max ? list->count : max;
 
-    if (count)
-        memcpy(refs, list->refs, sizeof(*refs) * (size_t)count);
+    if (!count)
+        return 0;
+    memcpy(refs, list->refs, sizeof(*refs) * (size_t)count);
     list->count -= count;
     memmove(list->refs, list->refs + count, sizeof(*refs) * (size_t)list->count);
     return count;
@@ -261,6 +262,49 @@ static void producer_free(rd_kafka_t *producer, usec_t wait)
     rd_kafka_destroy(producer);
 }
 
+/* --- the janitor ------------------------------------------------------------------------------------- */
+
+static int outbox_do(struct publisher *publisher, const struct sql *sql, const struct publish_ref *refs,
+                     int count, struct arena *arena)
+{
+    struct db_args *args = db_args_new(arena);
+    struct err err;
+
+    publish_refs_args(args, refs, count);
+    return db_do(publisher->db, sql, args, &err);
+}
+
+static bool janitor_turn(struct publisher *publisher, struct publish_ref *refs, struct arena *arena)
+{
+    int left = publish_take_left(publisher, refs, JANITOR_BATCH), acked;
+
+    if (left)
+        (void)outbox_do(publisher, &SQL_publish_hasten, refs, left, arena); /* else they are due in 5 s anyway */
+    acked = publish_take_acked(publisher, refs, JANITOR_BATCH);
+    if (!acked)
+        return true;
+    if (outbox_do(publisher, &SQL_publish_forget, refs, acked, arena) < 0) {
+        publish_give_back(publisher, refs, acked);
+        return false;
+    }
+    publish_forgotten(publisher, refs, acked);
+    return true;
+}
+
+/* What was acknowledged by the last flush, so that the next relay need not send it again. */
+static void janitor_finish(struct publisher *publisher)
+{
+    struct publish_ref *refs = calloc(JANITOR_BATCH, sizeof(*refs));
+    struct arena *arena = arena_new();
+
+    if (!refs)
+        abort();
+    while (publisher->acked.count && janitor_turn(publisher, refs, arena))
+        arena_clear(arena);
+    arena_free(arena);
+    free(refs);
+}
+
 void publisher_free(struct publisher *publisher, usec_t wait)
 {
     struct sent *sent, *next;
@@ -272,6 +316,8 @@ void publisher_free(struct publisher *publisher, usec_t wait)
         pthread_join(publisher->janitor, NULL);
     producer_free(publisher->replies, wait);
     producer_free(publisher->events, wait);
+    if (publisher->has_janitor && publisher->db)
+        janitor_finish(publisher);
     HASH_ITER(hh, publisher->sent, sent, next)
     {
         HASH_DEL(publisher->sent, sent);
@@ -538,34 +584,7 @@ void publish_refs_args(struct db_args *args, const struct publish_ref *refs, int
     }
 }
 
-/* --- the janitor ------------------------------------------------------------------------------------- */
-
-static int outbox_do(struct publisher *publisher, const struct sql *sql, const struct publish_ref *refs,
-                     int count, struct arena *arena)
-{
-    struct db_args *args = db_args_new(arena);
-    struct err err;
-
-    publish_refs_args(args, refs, count);
-    return db_do(publisher->db, sql, args, &err);
-}
-
-static bool janitor_turn(struct publisher *publisher, struct publish_ref *refs, struct arena *arena)
-{
-    int left = publish_take_left(publisher, refs, JANITOR_BATCH), acked;
-
-    if (left)
-        (void)outbox_do(publisher, &SQL_publish_hasten, refs, left, arena); /* else they are due in 5 s anyway */
-    acked = publish_take_acked(publisher, refs, JANITOR_BATCH);
-    if (!acked)
-        return true;
-    if (outbox_do(publisher, &SQL_publish_forget, refs, acked, arena) < 0) {
-        publish_give_back(publisher, refs, acked);
-        return false;
-    }
-    publish_forgotten(publisher, refs, acked);
-    return true;
-}
+/* --- a thread for programs without a loop ---------------------------------------------------------------- */
 
 static void *janitor_run(void *context)
 {
