@@ -7,19 +7,30 @@ create or replace function storage_object(s storage) returns json language sql s
         'is_default', s.is_default) end
 $$;
 
--- Of a masking strategy only the name: its configuration stays inside.
-create or replace function rule_object(r rule) returns json language sql stable as $$
-    select json_build_object(
-        'name', r.name, 'key', r.key, 'action_type', r.action_type,
-        'storage_destination', (select storage_object(s) from storage s where s.id = r.storage_id),
-        'masking_strategy', case when r.masking_strategy is not null then
-            json_build_object('strategy', r.masking_strategy -> 'strategy') end)
+create or replace function rule_target_object(t rule_target) returns json language sql stable as $$
+    select json_build_object('name', t.name, 'key', t.key, 'data_category', t.data_category)
+$$;
+
+-- Within a policy a rule has no targets. Of a masking strategy only the name: its configuration stays inside.
+create or replace function rule_object(r rule, with_targets boolean) returns json language sql stable as $$
+    select json_object_agg(m.name, m.value order by m.place)
+    from (values
+        (1, 'name', to_json(r.name)),
+        (2, 'key', to_json(r.key)),
+        (3, 'action_type', to_json(r.action_type)),
+        (4, 'storage_destination', (select storage_object(s) from storage s where s.id = r.storage_id)),
+        (5, 'masking_strategy', case when r.masking_strategy is not null then
+            json_build_object('strategy', r.masking_strategy -> 'strategy') end),
+        (6, 'targets', (select coalesce(json_agg(rule_target_object(t) order by t.created_at, t.id), '[]')
+                        from rule_target t where t.rule_id = r.id))
+    ) as m(place, name, value)
+    where with_targets or m.name <> 'targets'
 $$;
 
 create or replace function policy_object(p policy) returns json language sql stable as $$
     select json_build_object(
         'name', p.name, 'key', p.key,
-        'rules', (select coalesce(json_agg(rule_object(r) order by r.created_at, r.id), '[]')
+        'rules', (select coalesce(json_agg(rule_object(r, false) order by r.created_at, r.id), '[]')
                   from rule r where r.policy_id = p.id),
         'drp_action', p.drp_action, 'execution_timeframe', p.execution_timeframe, 'conditions', null)
 $$;
