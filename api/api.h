@@ -91,6 +91,8 @@ extern const struct api_route callback_routes[];    /* eligible, not-eligible; a
 /* Answers; the object is released. */
 int api_answer(struct api_call *call, int status, json_object *body);
 int api_answer_null(struct api_call *call, int status); /* "null" with 200, nothing with 204 */
+/* Another form than JSON; `text` is copied. */
+int api_answer_text(struct api_call *call, int status, const char *content_type, const char *text, size_t length);
 
 /* Adds to call->errors and returns -ERR_INVALID (err is filled too). `path` is e.g. "query" and `name` "page". */
 int api_invalid(struct api_call *call, struct err *err, const char *where, const char *name, const char *type,

@@ -1,6 +1,5 @@
 #include "api/create.h"
 
-#include <ctype.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,35 +43,11 @@ static void check_encryption_key(json_object *value, const struct schema_loc *lo
                      ENCRYPTION_KEY_BYTES);
 }
 
-/* XX, XX-YYY or EEA, in capitals and with a hyphen; the size of `ret` is that of the longest. */
-static bool location_normal(const char *text, char ret[8])
-{
-    size_t length = strlen(text), i;
-
-    if (length < 2 || length > 6)
-        return false;
-    for (i = 0; i <= length; i++)
-        ret[i] = text[i] == '_' ? '-' : (char)toupper((unsigned char)text[i]);
-    if (!strcmp(ret, "EEA"))
-        return true;
-    for (i = 0; i < 2; i++)
-        if (ret[i] < 'A' || ret[i] > 'Z')
-            return false;
-    if (length == 2)
-        return true;
-    if (ret[2] != '-' || length == 3)
-        return false;
-    for (i = 3; i < length; i++)
-        if (!((ret[i] >= 'A' && ret[i] <= 'Z') || (ret[i] >= '0' && ret[i] <= '9')))
-            return false;
-    return true;
-}
-
 static void check_location(json_object *value, const struct schema_loc *loc, struct schema_errors *errors)
 {
-    char normal[8];
+    char normal[REQUEST_LOCATION_BYTES];
 
-    if (!location_normal(json_object_get_string(value), normal))
+    if (!request_location(json_object_get_string(value), normal))
         schema_error(errors, loc, "value_error",
                      "Value error, Invalid location format. Locations are ISO 3166 codes (e.g., 'US', 'US-CA') "
                      "or 'EEA'");
@@ -204,9 +179,9 @@ static void row_seal(struct row *row, const struct api_call *call, json_object *
 static const char *location_of(json_object *element, struct arena *arena)
 {
     const char *text = schema_text(element, "location");
-    char normal[8];
+    char normal[REQUEST_LOCATION_BYTES];
 
-    return text && location_normal(text, normal) ? arena_strdup(arena, normal) : NULL;
+    return text && request_location(text, normal) ? arena_strdup(arena, normal) : NULL;
 }
 
 /* Who submitted is kept only for what a person enters in the request manager. */

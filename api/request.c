@@ -1,17 +1,30 @@
 #include "api/request.h"
 
+#include <ctype.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "api/create.h"
+#include "api/request.sql.h"
+#include "api/search.h"
+#include "api/timeline.h"
+#include "common/log.h"
 
 #define USEC_PER_DAY (86400 * USEC_PER_S)
 
 struct request_view request_view_empty(void)
 {
     return (struct request_view){
-        .created_at = USEC_NONE, .started_processing_at = USEC_NONE, .finished_processing_at = USEC_NONE,
-        .reviewed_at = USEC_NONE, .identity_verified_at = USEC_NONE, .paused_at = USEC_NONE,
-        .due_date = USEC_NONE, .custom_approved_at = USEC_NONE, .finalized_at = USEC_NONE,
+        .created_at = USEC_NONE,
+        .updated_at = USEC_NONE,
+        .started_processing_at = USEC_NONE,
+        .finished_processing_at = USEC_NONE,
+        .reviewed_at = USEC_NONE,
+        .identity_verified_at = USEC_NONE,
+        .paused_at = USEC_NONE,
+        .due_date = USEC_NONE,
+        .custom_approved_at = USEC_NONE,
+        .finalized_at = USEC_NONE,
         .deleted_at = USEC_NONE,
     };
 }
@@ -118,3 +131,146 @@ json_object *request_object(const struct request_view *view, usec_t now)
     add_text(object, "duplicate_request_group_id", NULL); /* duplicates are not looked for */
     return object;
 }
+
+/* --- as they are stored -------------------------------------------------------------------------------- */
+
+int request_rows(struct api_call *call, const char *const *ids, int count, PGresult **ret, struct err *err)
+{
+    struct db_args *args = db_args_new(call->arena);
+    struct db_column *column = db_array(args, DB_TEXT);
+
+    for (int i = 0; i < count; i++)
+        db_add_text(column, ids[i]);
+    return db_run(call->db, &SQL_view_rows, args, ret, err);
+}
+
+/* The columns of SQL_view_rows, in its order. */
+enum {
+    ROW_ID, ROW_STATUS, ROW_POLICY_ID, ROW_EXTERNAL_ID, ROW_SOURCE, ROW_LOCATION, ROW_PROPERTY_ID, ROW_REVIEWED_BY,
+    ROW_SUBMITTED_BY, ROW_CUSTOM_APPROVED_BY, ROW_FINALIZED_BY, ROW_DELETED_BY, ROW_CREATED_AT, ROW_STARTED_AT,
+    ROW_FINISHED_AT, ROW_REVIEWED_AT, ROW_VERIFIED_AT, ROW_PAUSED_AT, ROW_DUE_DATE, ROW_CUSTOM_APPROVED_AT,
+    ROW_FINALIZED_AT, ROW_DELETED_AT, ROW_UPDATED_AT, ROW_FAILED_STEP, ROW_KEY_ID, ROW_WRAPPED, ROW_IDENTITY,
+    ROW_CUSTOM_FIELDS, ROW_REASON,
+};
+
+struct request_view request_view_read(const struct api_call *call, const PGresult *rows, int row)
+{
+    return (struct request_view){
+        .id = db_get_text(rows, row, ROW_ID),
+        .status = lifecycle_parse(db_get_text(rows, row, ROW_STATUS)),
+        .policy = catalog_policy_by_id(call->catalog, db_get_text(rows, row, ROW_POLICY_ID)),
+        .external_id = db_get_text(rows, row, ROW_EXTERNAL_ID),
+        .source = db_get_text(rows, row, ROW_SOURCE),
+        .location = db_get_text(rows, row, ROW_LOCATION),
+        .property_id = db_get_text(rows, row, ROW_PROPERTY_ID),
+        .reviewed_by = db_get_text(rows, row, ROW_REVIEWED_BY),
+        .submitted_by = db_get_text(rows, row, ROW_SUBMITTED_BY),
+        .custom_approved_by = db_get_text(rows, row, ROW_CUSTOM_APPROVED_BY),
+        .finalized_by = db_get_text(rows, row, ROW_FINALIZED_BY),
+        .deleted_by = db_get_text(rows, row, ROW_DELETED_BY),
+        .created_at = db_get_time(rows, row, ROW_CREATED_AT),
+        .started_processing_at = db_get_time(rows, row, ROW_STARTED_AT),
+        .finished_processing_at = db_get_time(rows, row, ROW_FINISHED_AT),
+        .reviewed_at = db_get_time(rows, row, ROW_REVIEWED_AT),
+        .identity_verified_at = db_get_time(rows, row, ROW_VERIFIED_AT),
+        .paused_at = db_get_time(rows, row, ROW_PAUSED_AT),
+        .due_date = db_get_time(rows, row, ROW_DUE_DATE),
+        .custom_approved_at = db_get_time(rows, row, ROW_CUSTOM_APPROVED_AT),
+        .finalized_at = db_get_time(rows, row, ROW_FINALIZED_AT),
+        .deleted_at = db_get_time(rows, row, ROW_DELETED_AT),
+        .updated_at = db_get_time(rows, row, ROW_UPDATED_AT),
+        .failed_step = db_get_text(rows, row, ROW_FAILED_STEP),
+    };
+}
+
+static struct bytes row_bytes(const PGresult *rows, int row, int column)
+{
+    struct bytes bytes;
+
+    bytes.data = db_get_bytes(rows, row, column, &bytes.length);
+    return bytes;
+}
+
+static int open_one(struct api_call *call, const struct seal_key *key, const char *what, const PGresult *rows, int row,
+                    int column, const char **ret, struct err *err)
+{
+    struct bytes sealed = row_bytes(rows, row, column), plain;
+    int r;
+
+    if (!sealed.data)
+        return 0;
+    r = seal_open(key, what, db_get_text(rows, row, ROW_ID), sealed, call->arena, &plain, err);
+    if (r == 0)
+        *ret = plain.data;
+    return r;
+}
+
+static int open_all(struct api_call *call, const PGresult *rows, int row, unsigned which, struct request_secrets *ret,
+                    struct err *err)
+{
+    const struct {
+        enum request_sealed bit;
+        const char *what;
+        int column;
+        const char **ret;
+    } places[] = {
+        { REQUEST_IDENTITY, "identity", ROW_IDENTITY, &ret->identity },
+        { REQUEST_CUSTOM_FIELDS, "custom_fields", ROW_CUSTOM_FIELDS, &ret->custom_fields },
+        { REQUEST_REASON, "reason", ROW_REASON, &ret->reason },
+    };
+    struct seal_key key;
+    int r = seal_key_unwrap(call->api->ring, db_get_text(rows, row, ROW_KEY_ID), row_bytes(rows, row, ROW_WRAPPED),
+                            db_get_text(rows, row, ROW_ID), &key, err);
+
+    for (size_t i = 0; r == 0 && i < COUNT_OF(places); i++)
+        if (which & places[i].bit)
+            r = open_one(call, &key, places[i].what, rows, row, places[i].column, places[i].ret, err);
+    return r;
+}
+
+struct request_secrets request_open(struct api_call *call, const PGresult *rows, int row, unsigned which)
+{
+    struct request_secrets secrets = { 0 };
+    struct err err = { 0 };
+
+    if (which && !db_is_null(rows, row, ROW_KEY_ID) && open_all(call, rows, row, which, &secrets, &err) < 0)
+        log_err("request.unreadable", &err, log_id("request", db_get_text(rows, row, ROW_ID)));
+    return secrets;
+}
+
+bool request_location(const char *text, char ret[REQUEST_LOCATION_BYTES])
+{
+    size_t length = strlen(text), i;
+
+    if (length < 2 || length > 6)
+        return false;
+    for (i = 0; i <= length; i++)
+        ret[i] = text[i] == '_' ? '-' : (char)toupper((unsigned char)text[i]);
+    if (!strcmp(ret, "EEA"))
+        return true;
+    for (i = 0; i < 2; i++)
+        if (ret[i] < 'A' || ret[i] > 'Z')
+            return false;
+    if (length == 2)
+        return true;
+    if (ret[2] != '-' || length == 3)
+        return false;
+    for (i = 3; i < length; i++)
+        if (!((ret[i] >= 'A' && ret[i] <= 'Z') || (ret[i] >= '0' && ret[i] <= '9')))
+            return false;
+    return true;
+}
+
+/* --- routes -------------------------------------------------------------------------------------------- */
+
+const struct api_route request_routes[] = {
+    { "POST", "/privacy-request", "", &create_schema, .optimistic = true, .handler = create_handle },
+    { "POST", "/privacy-request/authenticated", "privacy-request:create", &create_schema, .optimistic = true,
+      .handler = create_handle },
+    { "POST", "/privacy-request/search", "privacy-request:read", &search_schema, .body_optional = true,
+      .handler = search_post },
+    { "GET", "/privacy-request", "privacy-request:read", NULL, .handler = search_get },
+    { "GET", "/privacy-request/{id}/log", "privacy-request:read", NULL, .handler = timeline_log },
+    { "GET", "/privacy-request/{id}/tasks", "privacy-request:read", NULL, .handler = timeline_tasks },
+    { 0 },
+};

@@ -1,0 +1,393 @@
+#include "api/timeline.h"
+
+#include <string.h>
+
+#include "api/timeline.sql.h"
+
+enum { GROUP_ENTRIES_MAX = 1000 };
+
+/* --- words --------------------------------------------------------------------------------------------- */
+
+/* The webhook's name as it is now, or the key it had: it may be deleted. */
+static const char *webhook_name(const struct timeline_event *event, json_object *webhook)
+{
+    const struct catalog_webhook *found =
+        catalog_webhook_by_id(event->catalog, schema_text(webhook, "webhook_id"));
+    const char *key = schema_text(webhook, "webhook_key");
+
+    return found ? found->name : key ? key : "deleted";
+}
+
+static const char *webhook_key(const struct timeline_event *event)
+{
+    const char *key = schema_text(event->data, "webhook_key");
+
+    return key ? key : "deleted";
+}
+
+static const char *say_nothing(const struct timeline_event *event)
+{
+    (void)event;
+    return "";
+}
+
+static const char *say_reason(const struct timeline_event *event)
+{
+    return event->reason ? event->reason : "";
+}
+
+static const char *say_triggered(const struct timeline_event *event)
+{
+    json_object *webhooks = schema_get(event->data, "webhooks");
+    const char *names = "";
+
+    for (size_t i = 0; webhooks && i < json_object_array_length(webhooks); i++)
+        names = arena_printf(event->arena, "%s%s%s", names, i ? ", " : "",
+                             webhook_name(event, json_object_array_get_idx(webhooks, i)));
+    return arena_printf(event->arena, "Triggered pre-approval webhooks: %s", names);
+}
+
+static const char *say_owed(const struct timeline_event *event)
+{
+    return arena_printf(event->arena, "Triggered pre-approval webhooks: %s", webhook_name(event, event->data));
+}
+
+static const char *say_approved(const struct timeline_event *event)
+{
+    const char *by = schema_text(event->data, "by");
+
+    return by && !strcmp(by, "webhooks") ? "Request auto-approved by pre-approval webhooks" : "";
+}
+
+static const char *say_eligible(const struct timeline_event *event)
+{
+    return arena_printf(event->arena, "Pre-approval webhook '%s' responded: eligible",
+                        webhook_name(event, event->data));
+}
+
+static const char *say_not_eligible(const struct timeline_event *event)
+{
+    return arena_printf(event->arena,
+                        "Request flagged for manual review by pre-approval webhooks. "
+                        "Webhook '%s' responded: not eligible",
+                        webhook_name(event, event->data));
+}
+
+static const char *say_ignored(const struct timeline_event *event)
+{
+    static const char *const whys[][2] = {
+        { "late", "the request was already decided" },
+        { "opposite", "it contradicts the webhook's first reply" },
+        { "webhook_deleted", "the webhook was deleted" },
+    };
+    const char *reason = schema_text(event->data, "reason"), *why = "it does not count";
+
+    for (size_t i = 0; reason && i < COUNT_OF(whys); i++)
+        if (!strcmp(whys[i][0], reason))
+            why = whys[i][1];
+    return arena_printf(event->arena, "Webhook '%s' responded: %s. The reply was ignored: %s",
+                        webhook_name(event, event->data),
+                        schema_bool(event->data, "eligible", false) ? "eligible" : "not eligible", why);
+}
+
+static const char *say_held(const struct timeline_event *event)
+{
+    return arena_printf(event->arena, "Webhook '%s' was not called: its connection is disabled",
+                        webhook_key(event));
+}
+
+static const char *say_released(const struct timeline_event *event)
+{
+    return arena_printf(event->arena, "Webhook '%s' is called: its connection is enabled again",
+                        webhook_key(event));
+}
+
+/* Where there was no answer, the contract counts it as a 500; the outcome says what it was. */
+static const char *say_failed(const struct timeline_event *event)
+{
+    const char *next = schema_text(event->data, "next_attempt_at");
+    const char *what = arena_printf(event->arena,
+                                    "Webhook '%s' returned an error: Client call failed with status code '%lld' (%s)",
+                                    webhook_key(event), schema_int(event->data, "status_code", 500),
+                                    schema_text(event->data, "outcome"));
+
+    return next ? arena_printf(event->arena, "%s. Next attempt at %s", what, next)
+                : arena_printf(event->arena, "%s. No further attempt is made", what);
+}
+
+static const char *say_sent(const struct timeline_event *event)
+{
+    return arena_printf(event->arena, "Webhook '%s' was called successfully at attempt %lld",
+                        webhook_key(event), schema_int(event->data, "attempt", 1));
+}
+
+static const char *say_step(const struct timeline_event *event)
+{
+    const char *message = schema_text(event->data, "message");
+
+    return message ? message : "";
+}
+
+static const char *group_webhook(const struct timeline_event *event)
+{
+    return arena_printf(event->arena, "Webhook: %s", webhook_key(event));
+}
+
+static const char *group_step(const struct timeline_event *event)
+{
+    const char *step = schema_text(event->data, "step");
+
+    return step ? step : "Privacy request processing";
+}
+
+/* A call that went well at once needs no words. */
+static bool only_after_failure(const struct timeline_event *event)
+{
+    return schema_int(event->data, "attempt", 1) > 1;
+}
+
+/* --- what each event tells ----------------------------------------------------------------------------- */
+
+struct telling {
+    const char *group;                                        /* NULL: see group_of */
+    const char *(*group_of)(const struct timeline_event *event);
+    const char *status;                                       /* NULL: the event tells nothing */
+    const char *(*message)(const struct timeline_event *event);
+    bool is_audit;
+    bool (*tells)(const struct timeline_event *event);        /* NULL: always */
+};
+
+#define AUDIT(group, status, message) { group, NULL, status, message, true, NULL }
+#define WEBHOOK(status, message) { NULL, group_webhook, status, message, false, NULL }
+
+static const struct telling tellings[EVENT_TYPES] = {
+    [EVENT_PRE_APPROVAL_REQUESTED] = AUDIT("Triggered pre-approval webhooks", "pre_approval_webhook_triggered",
+                                           say_triggered),
+    [EVENT_WEBHOOK_OWED] = AUDIT("Triggered pre-approval webhooks", "pre_approval_webhook_triggered", say_owed),
+    [EVENT_WEBHOOK_SENT] = { NULL, group_webhook, "complete", say_sent, false, only_after_failure },
+    [EVENT_WEBHOOK_FAILED] = WEBHOOK("retrying", say_failed),
+    [EVENT_WEBHOOK_GIVEN_UP] = WEBHOOK("error", say_failed),
+    [EVENT_WEBHOOK_HELD] = WEBHOOK("skipped", say_held),
+    [EVENT_WEBHOOK_RELEASED] = WEBHOOK("pending", say_released),
+    [EVENT_ELIGIBLE] = AUDIT("Request auto-approved by pre-approval webhooks", "pre_approval_eligible",
+                             say_eligible),
+    [EVENT_NOT_ELIGIBLE] = AUDIT("Request flagged for manual review by pre-approval webhooks",
+                                 "pre_approval_not_eligible", say_not_eligible),
+    [EVENT_REPLY_IGNORED] = WEBHOOK("skipped", say_ignored),
+    [EVENT_APPROVED] = AUDIT("Request approved", "approved", say_approved),
+    [EVENT_DENIED] = AUDIT("Request denied", "denied", say_reason),
+    [EVENT_CANCELED] = AUDIT("Request canceled", "canceled", say_reason),
+    [EVENT_COMPLETED] = AUDIT("Request finished", "finished", say_nothing),
+    [EVENT_FAILED] = { NULL, group_step, "error", say_step, false, NULL },
+};
+
+/* Who decided: a user's id, or "system" where nobody had to. */
+static const char *decider(const struct timeline_event *event)
+{
+    const char *by = schema_text(event->data, "by");
+
+    return by && !strcmp(by, "system") ? "system" : schema_text(event->data, "user_id");
+}
+
+bool timeline_entry_make(const struct timeline_event *event, struct timeline_entry *ret)
+{
+    const struct telling *telling = &tellings[event->type];
+
+    if (!telling->status || (telling->tells && !telling->tells(event)))
+        return false;
+    *ret = (struct timeline_entry){
+        .group = telling->group ? telling->group : telling->group_of(event),
+        .status = telling->status,
+        .message = telling->message(event),
+        .user_id = telling->is_audit ? decider(event) : NULL,
+        .action_type = telling->is_audit ? NULL : event->action_type,
+        .time = event->time,
+        .is_audit = telling->is_audit,
+    };
+    return true;
+}
+
+/* --- reading ------------------------------------------------------------------------------------------- */
+
+typedef void entry_take(void *context, const struct timeline_entry *entry);
+
+/* Makes an entry of a row of SQL_timeline_events and hands it on while its event is at hand. */
+static int row_tell(struct api_call *call, const PGresult *rows, int row, const struct timeline_subject *subject,
+                    entry_take *take, void *context, struct err *err)
+{
+    size_t length;
+    const char *payload = db_get_bytes(rows, row, 3, &length);
+    _cleanup_(json_object_putp) json_object *data = json_tokener_parse(arena_strndup(call->arena, payload, length));
+    struct timeline_event event = {
+        .type = event_parse(db_get_text(rows, row, 1)),
+        .data = data,
+        .time = db_get_time(rows, row, 2),
+        .catalog = call->catalog,
+        .action_type = subject->policy ? catalog_policy_action(subject->policy) : NULL,
+        .reason = subject->reason,
+        .arena = call->arena,
+    };
+    struct timeline_entry entry;
+
+    if (!data)
+        return err_cause(err, ERR_INTERNAL, "an event's payload is no JSON");
+    if (timeline_entry_make(&event, &entry))
+        take(context, &entry);
+    return 0;
+}
+
+static int events_read(struct api_call *call, const struct timeline_subject *subjects, int count, PGresult **ret,
+                       struct err *err)
+{
+    struct db_args *args = db_args_new(call->arena);
+    struct db_column *ids = db_array(args, DB_TEXT);
+
+    for (int i = 0; i < count; i++)
+        db_add_text(ids, subjects[i].request_id);
+    return db_run(call->db, &SQL_timeline_events, args, ret, err);
+}
+
+static void results_take(void *context, const struct timeline_entry *entry)
+{
+    json_object *results = context, *group = schema_get(results, entry->group), *shown;
+
+    if (!group) {
+        group = json_object_new_array();
+        json_object_object_add(results, entry->group, group);
+    }
+    if (json_object_array_length(group) >= GROUP_ENTRIES_MAX)
+        return;
+    shown = json_object_new_object();
+    json_object_object_add(shown, "connection_key", NULL);
+    json_object_object_add(shown, "collection_name", NULL);
+    json_object_object_add(shown, "fields_affected", NULL);
+    json_object_object_add(shown, "message", api_json_text(entry->message));
+    json_object_object_add(shown, "action_type", api_json_text(entry->action_type));
+    json_object_object_add(shown, "status", api_json_text(entry->status));
+    json_object_object_add(shown, "updated_at", api_json_time(entry->time));
+    json_object_object_add(shown, "user_id", api_json_text(entry->user_id));
+    json_object_object_add(shown, "saas_version", NULL);
+    json_object_array_add(group, shown);
+}
+
+static struct timeline_subject *subject_of(struct timeline_subject *subjects, int count, const char *request_id)
+{
+    for (int i = 0; i < count; i++)
+        if (!strcmp(subjects[i].request_id, request_id))
+            return &subjects[i];
+    return NULL;
+}
+
+int timeline_read(struct api_call *call, struct timeline_subject *subjects, int count, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    struct timeline_subject *subject = NULL;
+    int r = events_read(call, subjects, count, &rows, err);
+
+    if (r < 0)
+        return r;
+    for (int i = 0; i < count; i++)
+        subjects[i].results = json_object_new_object();
+    for (int row = 0; row < PQntuples(rows); row++) {
+        const char *id = db_get_text(rows, row, 0);
+
+        if (!subject || strcmp(subject->request_id, id) != 0)
+            subject = subject_of(subjects, count, id);
+        r = row_tell(call, rows, row, subject, results_take, subject->results, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* --- the log ------------------------------------------------------------------------------------------- */
+
+/* One page of log entries: those before and after it are counted only. */
+struct log_page {
+    long long first, end, total;
+    json_object *items;
+};
+
+static void log_take(void *context, const struct timeline_entry *entry)
+{
+    struct log_page *page = context;
+    json_object *item;
+
+    if (entry->is_audit)
+        return;
+    page->total++;
+    if (page->total <= page->first || page->total > page->end)
+        return;
+    item = json_object_new_object();
+    json_object_object_add(item, "collection_name", NULL);
+    json_object_object_add(item, "fields_affected", NULL);
+    json_object_object_add(item, "message", api_json_text(entry->message));
+    json_object_object_add(item, "action_type", api_json_text(entry->action_type));
+    json_object_object_add(item, "status", api_json_text(entry->status));
+    json_object_object_add(item, "updated_at", api_json_time(entry->time));
+    json_object_object_add(item, "connection_key", NULL);
+    json_object_object_add(item, "dataset_name", api_json_text(entry->group));
+    json_object_object_add(item, "saas_version", NULL);
+    json_object_array_add(page->items, item);
+}
+
+static int subject_find(struct api_call *call, const char *id, struct timeline_subject *ret, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    struct db_args *args = db_args_new(call->arena);
+    int r;
+
+    db_text(args, id);
+    r = db_run(call->db, &SQL_timeline_subject, args, &rows, err);
+    if (r < 0)
+        return r;
+    if (!PQntuples(rows))
+        return err_set(err, ERR_NOT_FOUND, "No privacy request found with id '%s'.", id);
+    *ret = (struct timeline_subject){
+        .request_id = id,
+        .policy = catalog_policy_by_id(call->catalog, db_get_text(rows, 0, 1)),
+    };
+    return 0;
+}
+
+static int log_read(struct api_call *call, const struct timeline_subject *subject, struct log_page *page,
+                    struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    int r = events_read(call, subject, 1, &rows, err);
+
+    for (int row = 0; r == 0 && row < PQntuples(rows); row++)
+        r = row_tell(call, rows, row, subject, log_take, page, err);
+    return r;
+}
+
+int timeline_log(struct api_call *call, struct err *err)
+{
+    _cleanup_(json_object_putp) json_object *items = json_object_new_array();
+    struct log_page log = { .items = items };
+    struct timeline_subject subject;
+    struct api_page page;
+    int r = api_page(call, &page, err);
+
+    if (r < 0)
+        return r;
+    log.first = api_page_offset(&page);
+    log.end = log.first + page.size;
+    r = subject_find(call, call->params[0], &subject, err);
+    if (r < 0)
+        return r;
+    r = log_read(call, &subject, &log, err);
+    if (r < 0)
+        return r;
+    return api_answer_page(call, &page, TAKE(items), log.total);
+}
+
+int timeline_tasks(struct api_call *call, struct err *err)
+{
+    struct timeline_subject subject;
+    int r = subject_find(call, call->params[0], &subject, err);
+
+    if (r < 0)
+        return r;
+    return api_answer(call, 200, json_object_new_array()); /* this version collects nothing */
+}

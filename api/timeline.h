@@ -1,0 +1,46 @@
+/*
+ * timeline - what happened to a request, as people read it: its events in the words of rest.md 9.1,
+ * lifecycle.md 5.1 and dsr.md 7. Audit entries tell decisions, log entries tell what was tried and failed.
+ *
+ * Threads:   any. Ownership: entries borrow from their event and its arena.
+ */
+#pragma once
+
+#include "api/api.h"
+#include "common/event.h"
+
+struct timeline_event {
+    enum event_type type;
+    json_object *data;
+    usec_t time;
+    const struct catalog *catalog;
+    const char *action_type; /* of the request's policy */
+    const char *reason;      /* why it was denied or canceled, opened; NULL: none, or forgotten */
+    struct arena *arena;
+};
+
+struct timeline_entry {
+    const char *group, *status, *message;
+    const char *user_id;     /* who decided; NULL */
+    const char *action_type; /* log entries only */
+    usec_t time;
+    bool is_audit;
+};
+
+/* False when an event of that type tells people nothing. Pure. */
+bool timeline_entry_make(const struct timeline_event *event, struct timeline_entry *ret);
+
+struct timeline_subject {
+    const char *request_id;
+    const struct catalog_policy *policy; /* may be NULL */
+    const char *reason;
+    json_object *results; /* filled: {"group": [entries]}, the caller's */
+};
+
+/* Fills `results` of each. On failure those filled so far are to be released too. */
+int timeline_read(struct api_call *call, struct timeline_subject *subjects, int count, struct err *err) MUST_CHECK;
+
+/* GET /privacy-request/{id}/log */
+int timeline_log(struct api_call *call, struct err *err);
+/* GET /privacy-request/{id}/tasks */
+int timeline_tasks(struct api_call *call, struct err *err);
