@@ -14,7 +14,7 @@
 #include "common/redis.h"
 #include "common/schema.h"
 
-enum { BATCH_MAX = 512, REQUEST_ID_BYTES = 64 };
+enum { BATCH_MAX = 512, ID_BYTES = 64 };
 
 /* How long a turn waits for each of them, and how long one that did not answer is left alone. */
 #define POSTGRES_PATIENCE (1 * USEC_PER_S)
@@ -497,12 +497,16 @@ static int token_check(struct reply *reply, struct err *err)
     return 0;
 }
 
-/* What no request is called need not be asked for, and could not be. */
-static bool may_be_id(const char *text)
+/* What nothing of ours is called need not be looked for, nor go on the bus. */
+static int ids_check(const struct reply *reply, struct err *err)
 {
-    size_t length = strlen(text);
+    const char *webhook = reply->of.webhook_id, *request = reply->of.request_id;
 
-    return length < REQUEST_ID_BYTES && schema_is_utf8(text, length);
+    if (strlen(webhook) >= ID_BYTES)
+        return err_set(err, ERR_NOT_FOUND, "No Pre-Approval Webhook found with id '%s'.", webhook);
+    if (strlen(request) >= ID_BYTES || !schema_is_utf8(request, strlen(request)))
+        return err_set(err, ERR_NOT_FOUND, "No privacy request found with that id.");
+    return 0;
 }
 
 /* In the contract's order: JSON, token, shape (rest.md 1.1). */
@@ -515,9 +519,7 @@ static int reply_check(struct reply *reply, struct schema_errors *errors, struct
         r = token_check(reply, err);
     if (r == 0)
         r = body_check(body, errors, err);
-    if (r == 0 && !may_be_id(reply->of.request_id))
-        r = err_set(err, ERR_NOT_FOUND, "No privacy request found with that id.");
-    return r;
+    return r == 0 ? ids_check(reply, err) : r;
 }
 
 void reply_take(struct reply_queue *queue, struct http_call *call, const char *request_id, bool eligible)
