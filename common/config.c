@@ -30,8 +30,9 @@ struct entry {
 };
 
 static const struct entry entries[] = {
-#define CONFIG(field, name, type, fallback, min, max, unit, secret, programs, help)                \
-    { name, type, fallback, min, max, unit, secret, programs, help, offsetof(struct config, field) },
+#define CONFIG(field, name, type, fallback, min, max, unit, secret, programs, help) \
+    { name, type, fallback, min, max, unit, secret, programs, help, \
+      offsetof(struct config, field) },
 #include "common/config.tbl.h"
 #undef CONFIG
 };
@@ -67,7 +68,7 @@ static bool is_read_by(const struct entry *entry, int program)
     return strchr(entry->programs, program) != NULL;
 }
 
-/* --- values: one parser a type ------------------------------------------------------------------------ */
+/* --- values: one parser a type ---------------------------------------------------------------- */
 
 static bool is_log_level(const char *text, enum log_level *ret)
 {
@@ -149,7 +150,8 @@ static bool schedule_read(const char *text, int max, struct config_schedule *ret
 
         text += strspn(text, " ");
         length = strcspn(text, ", ");
-        if (schedule.count == max || !usec_parse_duration(text, length, &schedule.waits[schedule.count]) ||
+        if (schedule.count == max ||
+            !usec_parse_duration(text, length, &schedule.waits[schedule.count]) ||
             schedule.waits[schedule.count++] > SCHEDULE_WAIT_MAX)
             return false;
         text += length + strspn(text + length, " ");
@@ -171,12 +173,13 @@ int config_parse_schedule(const char *text, struct config_schedule *ret, struct 
 {
     if (schedule_read(text, CONFIG_SCHEDULE_MAX, ret))
         return 0;
-    return err_set(err, ERR_BAD_REQUEST,
-                   "A retry schedule is up to %d waits of at most 365d with commas, such as 5s,5m,2h, or none",
-                   CONFIG_SCHEDULE_MAX);
+    return err_set(
+        err, ERR_BAD_REQUEST,
+        "A retry schedule is up to %d waits of at most 365d with commas, such as 5s,5m,2h, or none",
+        CONFIG_SCHEDULE_MAX);
 }
 
-/* --- bounds: what is allowed, in words ------------------------------------------------------------------ */
+/* --- bounds: what is allowed, in words -------------------------------------------------------- */
 
 static void add_seconds(struct buf *text, long long seconds)
 {
@@ -233,11 +236,12 @@ static const struct {
     [TEXT] = { "text", "", parse_text, bound_text },
     [NUMBER] = { "number", "a number from ", parse_number, bound_number },
     [BOOL] = { "true or false", "", parse_bool, bound_bool },
-    [DURATION] = { "duration", "a number with ms, s, m, h or d, from ", parse_duration, bound_duration },
+    [DURATION] = { "duration", "a number with ms, s, m, h or d, from ", parse_duration,
+                   bound_duration },
     [SCHEDULE] = { "durations", "", parse_schedule, bound_schedule },
 };
 
-/* --- sources: the environment, then the file ------------------------------------------------------------- */
+/* --- sources: the environment, then the file -------------------------------------------------- */
 
 struct source {
     char *name, *value;
@@ -371,8 +375,10 @@ static const char *source_get(const struct source *sources, const char *name)
     return value;
 }
 
-/* NAME from one source, or the content of the file that NAME_FILE names; *ret stays NULL when it has neither. */
-static int value_from(const struct entry *entry, const struct source *sources, char **ret, struct err *err)
+/* NAME from one source, or the content of the file that NAME_FILE names; *ret stays NULL when it
+ * has neither. */
+static int value_from(const struct entry *entry, const struct source *sources, char **ret,
+                      struct err *err)
 {
     const char *value = source_get(sources, entry->name);
     char name[CONFIG_NAME_BYTES];
@@ -398,7 +404,8 @@ static int value_from(const struct entry *entry, const struct source *sources, c
     return 0;
 }
 
-static int value_find(const struct entry *entry, const struct source *file, char **ret, struct err *err)
+static int value_find(const struct entry *entry, const struct source *file, char **ret,
+                      struct err *err)
 {
     int r = value_from(entry, NULL, ret, err);
 
@@ -416,12 +423,14 @@ static int value_refuse(const struct entry *entry, const char *value, struct err
 
     types[entry->type].bound(entry, &bounds);
     if (entry->secret)
-        return err_set(err, ERR_BAD_REQUEST, "%s must be %s%s", entry->name, types[entry->type].must, bounds.data);
-    return err_set(err, ERR_BAD_REQUEST, "%s must be %s%s, and is '%.100s'", entry->name, types[entry->type].must,
-                   bounds.data, value);
+        return err_set(err, ERR_BAD_REQUEST, "%s must be %s%s", entry->name,
+                       types[entry->type].must, bounds.data);
+    return err_set(err, ERR_BAD_REQUEST, "%s must be %s%s, and is '%.100s'", entry->name,
+                   types[entry->type].must, bounds.data, value);
 }
 
-static int value_load(const struct entry *entry, const struct source *file, struct config *config, struct err *err)
+static int value_load(const struct entry *entry, const struct source *file, struct config *config,
+                      struct err *err)
 {
     _cleanup_(freep) char *value = NULL;
     int r;
@@ -467,7 +476,8 @@ void config_free(struct config *config)
     if (!config)
         return;
     for (size_t i = 0; i < COUNT_OF(entries); i++) {
-        char *text = entries[i].type == TEXT ? *(char **)((char *)config + entries[i].offset) : NULL;
+        char *text =
+            entries[i].type == TEXT ? *(char **)((char *)config + entries[i].offset) : NULL;
 
         if (text)
             explicit_bzero(text, strlen(text));
@@ -476,7 +486,7 @@ void config_free(struct config *config)
     free(config);
 }
 
-/* --- what is printed --------------------------------------------------------------------------------------- */
+/* --- what is printed -------------------------------------------------------------------------- */
 
 static const char *fallback_word(const struct entry *entry)
 {
@@ -498,8 +508,8 @@ void config_help(int program, FILE *out)
         if (!is_read_by(&entries[i], program))
             continue;
         types[entries[i].type].bound(&entries[i], &bounds);
-        fprintf(out, "  %s (%s)\n      %s; %s\n", entries[i].name, fallback_word(&entries[i]), entries[i].help,
-                bounds.data);
+        fprintf(out, "  %s (%s)\n      %s; %s\n", entries[i].name, fallback_word(&entries[i]),
+                entries[i].help, bounds.data);
     }
 }
 
@@ -518,8 +528,9 @@ static void markdown_row(const struct entry *entry, FILE *out)
 
     types[entry->type].bound(entry, &bounds);
     add_readers(entry, &readers);
-    fprintf(out, "| `%s` | %s | %s%s%s | %s | %s | %s | %s |\n", entry->name, types[entry->type].word, mark,
-            fallback_word(entry), mark, bounds.data, entry->secret ? "yes" : "", readers.data, entry->help);
+    fprintf(out, "| `%s` | %s | %s%s%s | %s | %s | %s | %s |\n", entry->name,
+            types[entry->type].word, mark, fallback_word(entry), mark, bounds.data,
+            entry->secret ? "yes" : "", readers.data, entry->help);
 }
 
 /* The settings of `program` alone; with 0, those that several programs read. */
@@ -542,13 +553,15 @@ void config_markdown(FILE *out)
 {
     fputs("# Configuration\n"
           "\n"
-          "Made by `docketctl config --markdown` from common/config.tbl.h; a test holds it against that table.\n"
+          "Made by `docketctl config --markdown` from common/config.tbl.h; a test holds it against\n"
+          "that table.\n"
           "\n"
-          "A value comes from the environment; else from the file that `<NAME>_FILE` names (its content, without\n"
-          "one trailing line end); else from the configuration file (`--config FILE` or `DOCKET_CONFIG_FILE`: lines\n"
-          "`NAME=value`, `#` comments); else it is the default. A value that is not allowed, an unknown `DOCKET_`\n"
-          "name in the file or a missing required one stops the program, which says what is allowed. A duration is\n"
-          "a number with `ms`, `s`, `m`, `h` or `d`.\n",
+          "A value comes from the environment; else from the file that `<NAME>_FILE` names (its\n"
+          "content, without one trailing line end); else from the configuration file (`--config FILE`\n"
+          "or `DOCKET_CONFIG_FILE`: lines `NAME=value`, `#` comments); else it is the default. A value\n"
+          "that is not allowed, an unknown `DOCKET_` name in the file or a missing required one stops\n"
+          "the program, which says what is allowed. A duration is a number with `ms`, `s`, `m`, `h` or\n"
+          "`d`.\n",
           out);
     markdown_group("Read by several programs", 0, out);
     for (size_t i = 0; i < COUNT_OF(programs); i++) {
@@ -559,7 +572,7 @@ void config_markdown(FILE *out)
     }
 }
 
-/* --- the start of a program ---------------------------------------------------------------------------------- */
+/* --- the start of a program ------------------------------------------------------------------- */
 
 struct options {
     const char *file;

@@ -9,7 +9,8 @@
 
 DEFINE_CLEANUP(char *, free)
 
-/* What librdkafka says of a connection: names and brokers, never records. Its levels are syslog's. */
+/* What librdkafka says of a connection: names and brokers, never records. Its levels are
+ * syslog's. */
 static void log_line(const rd_kafka_t *client, int level, const char *facility, const char *message)
 {
     static const enum log_level levels[] = { LOG_ERROR, LOG_ERROR, LOG_ERROR, LOG_ERROR,
@@ -20,23 +21,27 @@ static void log_line(const rd_kafka_t *client, int level, const char *facility, 
               LOG_FIELDS(log_word("facility", facility), log_word("message", message)));
 }
 
-/* One name=value, cut up in place. Its value may be a password, so only its name or place is told. */
+/* One name=value, cut up in place. Its value may be a password, so only its name or place is
+ * told. */
 static int property_set(rd_kafka_conf_t *conf, char *entry, int number, struct err *err)
 {
     char *equals = strchr(entry, '='), *name = entry, *value, problem[1];
     rd_kafka_conf_res_t set;
 
     if (!equals)
-        return err_set(err, ERR_BAD_REQUEST, "DOCKET_KAFKA_PROPERTIES: entry %d is not name=value", number);
+        return err_set(err, ERR_BAD_REQUEST, "DOCKET_KAFKA_PROPERTIES: entry %d is not name=value",
+                       number);
     value = equals + 1 + strspn(equals + 1, " \t");
     while (equals > name && strchr(" \t", equals[-1]))
         equals--;
     *equals = '\0';
     set = rd_kafka_conf_set(conf, name, value, problem, sizeof(problem));
     if (set == RD_KAFKA_CONF_UNKNOWN)
-        return err_set(err, ERR_BAD_REQUEST, "DOCKET_KAFKA_PROPERTIES: librdkafka has no property '%.100s'", name);
+        return err_set(err, ERR_BAD_REQUEST,
+                       "DOCKET_KAFKA_PROPERTIES: librdkafka has no property '%.100s'", name);
     if (set != RD_KAFKA_CONF_OK)
-        return err_set(err, ERR_BAD_REQUEST, "DOCKET_KAFKA_PROPERTIES: the value of '%.100s' is not allowed", name);
+        return err_set(err, ERR_BAD_REQUEST,
+                       "DOCKET_KAFKA_PROPERTIES: the value of '%.100s' is not allowed", name);
     return 0;
 }
 
@@ -65,10 +70,10 @@ int kafka_conf(const struct config *config, rd_kafka_conf_t **ret, struct err *e
     int r;
 
     rd_kafka_conf_set_log_cb(conf, log_line);
-    if (rd_kafka_conf_set(conf, "client.id", program_invocation_short_name, problem, sizeof(problem)) !=
-            RD_KAFKA_CONF_OK ||
-        rd_kafka_conf_set(conf, "bootstrap.servers", config->kafka_brokers, problem, sizeof(problem)) !=
-            RD_KAFKA_CONF_OK)
+    if (rd_kafka_conf_set(conf, "client.id", program_invocation_short_name, problem,
+                          sizeof(problem)) != RD_KAFKA_CONF_OK ||
+        rd_kafka_conf_set(conf, "bootstrap.servers", config->kafka_brokers, problem,
+                          sizeof(problem)) != RD_KAFKA_CONF_OK)
         return err_set(err, ERR_BAD_REQUEST, "DOCKET_KAFKA_BROKERS: %s", problem);
     r = properties_set(conf, config->kafka_properties, err);
     if (r < 0)
@@ -108,5 +113,6 @@ static bool is_final(rd_kafka_resp_err_t error)
 
 int kafka_err(rd_kafka_resp_err_t error, struct err *err)
 {
-    return err_cause(err, is_final(error) ? ERR_INTERNAL : ERR_UNAVAILABLE, "kafka: %s", rd_kafka_err2name(error));
+    return err_cause(err, is_final(error) ? ERR_INTERNAL : ERR_UNAVAILABLE, "kafka: %s",
+                     rd_kafka_err2name(error));
 }

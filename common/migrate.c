@@ -60,16 +60,19 @@ int migrate_state(struct db *db, struct migrate_state *ret, struct err *err)
 }
 
 /* Whether the row of `applied` is this file as it was then. */
-static int check_unchanged(const struct migration *migration, const char *applied_sha256, struct err *err)
+static int check_unchanged(const struct migration *migration, const char *applied_sha256,
+                           struct err *err)
 {
     char hex[SHA256_CHARS + 1];
 
     if (!strcmp(sha256(migration->text, hex), applied_sha256))
         return 0;
-    return err_cause(err, ERR_INTERNAL, "schemas/sql/%s.sql has changed since it was applied", migration->name);
+    return err_cause(err, ERR_INTERNAL, "schemas/sql/%s.sql has changed since it was applied",
+                     migration->name);
 }
 
-/* The first file without a row, NULL when there is none. Rows past our last file are a newer program's. */
+/* The first file without a row, NULL when there is none. Rows past our last file are a newer
+ * program's. */
 static int find_missing(struct db *db, const struct migration **ret, struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *result = NULL;
@@ -103,8 +106,8 @@ static int apply(struct db *db, const struct migration *migration, struct err *e
     return db_do(db, &SQL_migrate_record, args, err);
 }
 
-/* In a transaction: one more file, *done when there is none left. The lock ends with the transaction, so it
- * cannot be lost with a connection while work goes on. */
+/* In a transaction: one more file, *done when there is none left. The lock ends with the
+ * transaction, so it cannot be lost with a connection while work goes on. */
 static int step(struct db *db, bool *done, struct err *err)
 {
     const struct migration *missing;
@@ -153,10 +156,11 @@ static void say_waiting(const struct migrate_state *state, int r, const struct e
         return;
     *said = what;
     if (r < 0)
-        log_warn("database.waiting", log_word("code", err_word(err->code)), log_word("cause", err->cause));
+        log_warn("database.waiting", log_word("code", err_word(err->code)),
+                 log_word("cause", err->cause));
     else
-        log_warn("schema.waiting", log_word("for", "docketctl migrate"), log_number("version", state->version),
-                 log_number("wanted", state->wanted));
+        log_warn("schema.waiting", log_word("for", "docketctl migrate"),
+                 log_number("version", state->version), log_number("wanted", state->wanted));
 }
 
 int migrate_wait(struct db *db, const volatile sig_atomic_t *stop, struct err *err)

@@ -15,14 +15,15 @@
 
 enum { STRING_CHARS_MAX = 100000, NUMBER_CHARS_MAX = 128 };
 enum { KEY_CHARS_MAX = 512 }; /* an index of PostgreSQL takes no row above 2,704 bytes */
-enum { EMAIL_CHARS_MAX = 254, EMAIL_LOCAL_CHARS_MAX = 64, DOMAIN_LABEL_CHARS_MAX = 63 }; /* RFC 5321, 1035 */
+/* RFC 5321 and RFC 1035 */
+enum { EMAIL_CHARS_MAX = 254, EMAIL_LOCAL_CHARS_MAX = 64, DOMAIN_LABEL_CHARS_MAX = 63 };
 
 #define ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 DEFINE_CLEANUP(char *, free)
 DEFINE_CLEANUP(json_tokener *, json_tokener_free)
 
-/* --- errors ------------------------------------------------------------------------------------------ */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 void schema_errors_free(struct schema_errors *errors)
 {
@@ -39,11 +40,12 @@ static void add_loc(json_object *list, const struct schema_loc *loc)
     if (!loc)
         return;
     add_loc(list, loc->parent);
-    json_object_array_add(list, loc->name ? json_object_new_string(loc->name) : json_object_new_int(loc->index));
+    json_object_array_add(list, loc->name ? json_object_new_string(loc->name)
+                                          : json_object_new_int(loc->index));
 }
 
-void schema_error(struct schema_errors *errors, const struct schema_loc *loc, const char *type, const char *msg,
-                  ...)
+void schema_error(struct schema_errors *errors, const struct schema_loc *loc, const char *type,
+                  const char *msg, ...)
 {
     _cleanup_(freep) char *text = NULL;
     json_object *entry, *where;
@@ -66,10 +68,13 @@ void schema_error(struct schema_errors *errors, const struct schema_loc *loc, co
     json_object_array_add(errors->list, entry);
 }
 
-/* --- parsing ------------------------------------------------------------------------------------------
- * RFC 8259's grammar and nothing else, held against the text before json-c builds from it: json-c alone takes
- * NaN, NUL characters, lone surrogates and more, and which of them depends on its version. */
+/* --- parsing ---------------------------------------------------------------------------------- */
 
+/*
+ * RFC 8259's grammar and nothing else, held against the text before json-c builds from it: json-c
+ * alone takes NaN, NUL characters, lone surrogates and more, and which of them depends on its
+ * version.
+ */
 struct scan {
     const char *text;
     size_t length, at; /* where it failed, when it failed */
@@ -164,7 +169,8 @@ static bool scan_unit(struct scan *scan, unsigned *ret)
     return true;
 }
 
-/* No NUL, as PostgreSQL and C texts cannot hold it; a surrogate only before or after its other half. */
+/* No NUL, as PostgreSQL and C texts cannot hold it; a surrogate only before or after its other
+ * half. */
 static bool scan_unicode(struct scan *scan)
 {
     unsigned unit, low;
@@ -268,7 +274,8 @@ static bool scan_value(struct scan *scan)
     return true;
 }
 
-/* The bytes of the character that begins at `bytes`, 0 when none does. RFC 3629: shortest form, no surrogates. */
+/* The bytes of the character that begins at `bytes`, 0 when none does. RFC 3629: shortest form,
+ * no surrogates. */
 static size_t utf8_step(const unsigned char *bytes, size_t length)
 {
     size_t size = bytes[0] < 0x80 ? 1 : bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : 4;
@@ -333,7 +340,7 @@ static json_object *build(const char *text, size_t length)
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
     value = json_tokener_parse_ex(tokener, text, (int)length);
     if (json_tokener_get_error(tokener) == json_tokener_continue)
-        value = json_tokener_parse_ex(tokener, "", 1); /* the NUL that tells it that a number has ended */
+        value = json_tokener_parse_ex(tokener, "", 1); /* NUL: a number has ended */
     if (json_tokener_get_error(tokener) != json_tokener_success)
         abort(); /* the grammar was held: out of memory */
     return value;
@@ -353,7 +360,7 @@ int schema_parse(const char *text, size_t length, json_object **ret, struct sche
     return -ERR_INVALID;
 }
 
-/* --- checks of text alone ---------------------------------------------------------------------------- */
+/* --- checks of text alone --------------------------------------------------------------------- */
 
 bool schema_parse_bool(const char *text, bool *ret)
 {
@@ -361,8 +368,9 @@ bool schema_parse_bool(const char *text, bool *ret)
         const char *word;
         bool value;
     } words[] = {
-        { "true", true },   { "yes", true }, { "on", true },   { "t", true },  { "y", true },  { "1", true },
-        { "false", false }, { "no", false }, { "off", false }, { "f", false }, { "n", false }, { "0", false },
+        { "true", true }, { "yes", true }, { "on", true },     { "t", true },
+        { "y", true },    { "1", true },   { "false", false }, { "no", false },
+        { "off", false }, { "f", false },  { "n", false },     { "0", false },
     };
 
     for (size_t i = 0; i < COUNT_OF(words); i++) {
@@ -492,27 +500,29 @@ bool schema_is_uuid(const char *text)
     return true;
 }
 
-/* --- checks of values -------------------------------------------------------------------------------- */
+/* --- checks of values ------------------------------------------------------------------------- */
 
-static bool refuse(struct schema_errors *errors, const struct schema_loc *loc, const char *type, const char *msg)
+static bool refuse(struct schema_errors *errors, const struct schema_loc *loc, const char *type,
+                   const char *msg)
 {
     schema_error(errors, loc, type, "%s", msg);
     return false;
 }
 
-static bool check_length(json_object *value, long long min, long long max, const struct schema_loc *loc,
-                         struct schema_errors *errors)
+static bool check_length(json_object *value, long long min, long long max,
+                         const struct schema_loc *loc, struct schema_errors *errors)
 {
-    size_t length = utf8_count(json_object_get_string(value), (size_t)json_object_get_string_len(value));
+    size_t length =
+        utf8_count(json_object_get_string(value), (size_t)json_object_get_string_len(value));
 
     if (min > 0 && length < (size_t)min) {
-        schema_error(errors, loc, "string_too_short", "String should have at least %lld character%s", min,
-                     min == 1 ? "" : "s");
+        schema_error(errors, loc, "string_too_short",
+                     "String should have at least %lld character%s", min, min == 1 ? "" : "s");
         return false;
     }
     if (length > (size_t)max) {
-        schema_error(errors, loc, "string_too_long", "String should have at most %lld character%s", max,
-                     max == 1 ? "" : "s");
+        schema_error(errors, loc, "string_too_long", "String should have at most %lld character%s",
+                     max, max == 1 ? "" : "s");
         return false;
     }
     return true;
@@ -551,8 +561,8 @@ static bool check_word(const char *const *words, json_object *value, const struc
     return false;
 }
 
-static bool check_string(const struct schema *schema, json_object *value, const struct schema_loc *loc,
-                         struct schema_errors *errors)
+static bool check_string(const struct schema *schema, json_object *value,
+                         const struct schema_loc *loc, struct schema_errors *errors)
 {
     if (schema->words)
         return check_word(schema->words, value, loc, errors);
@@ -592,7 +602,8 @@ static bool refuse_int(const char *type, const struct schema_loc *loc, struct sc
         { "int_type", "Input should be a valid integer" },
         { "int_parsing", "Input should be a valid integer, unable to parse string as an integer" },
         { "int_parsing_size", "Unable to parse input string as an integer, exceeded maximum size" },
-        { "int_from_float", "Input should be a valid integer, got a number with a fractional part" },
+        { "int_from_float",
+          "Input should be a valid integer, got a number with a fractional part" },
     };
 
     for (size_t i = 0; i < COUNT_OF(messages); i++)
@@ -610,12 +621,13 @@ static bool check_int(const struct schema *schema, json_object *value, const str
     if (problem)
         return refuse_int(problem, loc, errors);
     if ((schema->min || schema->max) && number < schema->min) {
-        schema_error(errors, loc, "greater_than_equal", "Input should be greater than or equal to %lld",
-                     schema->min);
+        schema_error(errors, loc, "greater_than_equal",
+                     "Input should be greater than or equal to %lld", schema->min);
         return false;
     }
     if (schema->max && number > schema->max) {
-        schema_error(errors, loc, "less_than_equal", "Input should be less than or equal to %lld", schema->max);
+        schema_error(errors, loc, "less_than_equal", "Input should be less than or equal to %lld",
+                     schema->max);
         return false;
     }
     return true;
@@ -643,8 +655,8 @@ static const char *bool_problem(json_object *value, bool *ret)
     }
 }
 
-static bool check_bool(const struct schema *schema, json_object *value, const struct schema_loc *loc,
-                       struct schema_errors *errors)
+static bool check_bool(const struct schema *schema, json_object *value,
+                       const struct schema_loc *loc, struct schema_errors *errors)
 {
     bool ignored;
     const char *problem = bool_problem(value, &ignored);
@@ -653,14 +665,16 @@ static bool check_bool(const struct schema *schema, json_object *value, const st
     if (!problem)
         return true;
     return refuse(errors, loc, problem,
-                  !strcmp(problem, "bool_type") ? "Input should be a valid boolean"
-                                                : "Input should be a valid boolean, unable to interpret input");
+                  !strcmp(problem, "bool_type")
+                      ? "Input should be a valid boolean"
+                      : "Input should be a valid boolean, unable to interpret input");
 }
 
 /* Why `text` begins with no date: the first of its ten characters that is wrong. */
 static const char *date_problem(const char *text)
 {
-    static const char *const problems[] = { "invalid character in year", "invalid character in month",
+    static const char *const problems[] = { "invalid character in year",
+                                            "invalid character in month",
                                             "invalid character in day" };
     static const char form[] = "0000-11-22";
     int month;
@@ -680,8 +694,8 @@ static const char *date_problem(const char *text)
                               : "day value is outside expected range";
 }
 
-static bool check_datetime(const struct schema *schema, json_object *value, const struct schema_loc *loc,
-                           struct schema_errors *errors)
+static bool check_datetime(const struct schema *schema, json_object *value,
+                           const struct schema_loc *loc, struct schema_errors *errors)
 {
     usec_t ignored;
 
@@ -690,7 +704,8 @@ static bool check_datetime(const struct schema *schema, json_object *value, cons
         return refuse(errors, loc, "datetime_type", "Input should be a valid datetime");
     if (usec_parse(json_object_get_string(value), &ignored))
         return true;
-    schema_error(errors, loc, "datetime_from_date_parsing", "Input should be a valid datetime or date, %s",
+    schema_error(errors, loc, "datetime_from_date_parsing",
+                 "Input should be a valid datetime or date, %s",
                  date_problem(json_object_get_string(value)));
     return false;
 }
@@ -702,15 +717,16 @@ static bool check_key(const struct schema *schema, json_object *value, const str
         return false;
     if (schema_is_key(json_object_get_string(value)))
         return true;
-    schema_error(errors, loc, "value_error",
-                 "Value error, FidesKeys must only contain alphanumeric characters, '.', '_', '<', '>' or '-'. "
-                 "Value provided: %s",
-                 json_object_get_string(value));
+    schema_error(
+        errors, loc, "value_error",
+        "Value error, FidesKeys must only contain alphanumeric characters, '.', '_', '<', '>' or '-'. "
+        "Value provided: %s",
+        json_object_get_string(value));
     return false;
 }
 
-static bool check_email(const struct schema *schema, json_object *value, const struct schema_loc *loc,
-                        struct schema_errors *errors)
+static bool check_email(const struct schema *schema, json_object *value,
+                        const struct schema_loc *loc, struct schema_errors *errors)
 {
     const char *problem;
 
@@ -722,31 +738,34 @@ static bool check_email(const struct schema *schema, json_object *value, const s
     return !problem;
 }
 
-static bool check_phone(const struct schema *schema, json_object *value, const struct schema_loc *loc,
-                        struct schema_errors *errors)
+static bool check_phone(const struct schema *schema, json_object *value,
+                        const struct schema_loc *loc, struct schema_errors *errors)
 {
     if (!check_text(schema, STRING_CHARS_MAX, value, loc, errors))
         return false;
     if (schema_is_phone(json_object_get_string(value)))
         return true;
-    return refuse(errors, loc, "value_error",
-                  "Value error, Phone number must be formatted in E.164 format, i.e. '+15558675309'.");
+    return refuse(
+        errors, loc, "value_error",
+        "Value error, Phone number must be formatted in E.164 format, i.e. '+15558675309'.");
 }
 
-static bool check_uuid(const struct schema *schema, json_object *value, const struct schema_loc *loc,
-                       struct schema_errors *errors)
+static bool check_uuid(const struct schema *schema, json_object *value,
+                       const struct schema_loc *loc, struct schema_errors *errors)
 {
     (void)schema;
     if (!json_object_is_type(value, json_type_string))
-        return refuse(errors, loc, "uuid_type", "UUID input should be a string, bytes or UUID object");
+        return refuse(errors, loc, "uuid_type",
+                      "UUID input should be a string, bytes or UUID object");
     if (schema_is_uuid(json_object_get_string(value)))
         return true;
-    return refuse(errors, loc, "uuid_parsing",
-                  "Input should be a valid UUID, expected 32 hexadecimal digits in groups of 8-4-4-4-12");
+    return refuse(
+        errors, loc, "uuid_parsing",
+        "Input should be a valid UUID, expected 32 hexadecimal digits in groups of 8-4-4-4-12");
 }
 
-static bool check_field(const struct schema_field *field, json_object *object, const struct schema_loc *parent,
-                        struct schema_errors *errors)
+static bool check_field(const struct schema_field *field, json_object *object,
+                        const struct schema_loc *parent, struct schema_errors *errors)
 {
     struct schema_loc loc = { .parent = parent, .name = field->name };
     json_object *value = NULL;
@@ -764,13 +783,12 @@ static bool is_field(const struct schema_field *fields, const char *name)
     return false;
 }
 
-static bool check_extra(const struct schema *schema, json_object *object, const struct schema_loc *parent,
-                        struct schema_errors *errors)
+static bool check_extra(const struct schema *schema, json_object *object,
+                        const struct schema_loc *parent, struct schema_errors *errors)
 {
     bool fits = true;
 
-    json_object_object_foreach(object, name, value)
-    {
+    json_object_object_foreach(object, name, value) {
         struct schema_loc loc = { .parent = parent, .name = name };
 
         (void)value;
@@ -780,8 +798,8 @@ static bool check_extra(const struct schema *schema, json_object *object, const 
     return fits;
 }
 
-static bool check_object(const struct schema *schema, json_object *value, const struct schema_loc *loc,
-                         struct schema_errors *errors)
+static bool check_object(const struct schema *schema, json_object *value,
+                         const struct schema_loc *loc, struct schema_errors *errors)
 {
     bool fits = true;
 
@@ -798,8 +816,8 @@ static bool check_object(const struct schema *schema, json_object *value, const 
     return fits;
 }
 
-static bool check_strings(const struct schema *schema, json_object *value, const struct schema_loc *parent,
-                          struct schema_errors *errors)
+static bool check_strings(const struct schema *schema, json_object *value,
+                          const struct schema_loc *parent, struct schema_errors *errors)
 {
     static const struct schema string = { .type = SCHEMA_STRING };
     bool fits = true;
@@ -807,8 +825,7 @@ static bool check_strings(const struct schema *schema, json_object *value, const
     (void)schema;
     if (!json_object_is_type(value, json_type_object))
         return refuse(errors, parent, "dict_type", "Input should be a valid dictionary");
-    json_object_object_foreach(value, name, member)
-    {
+    json_object_object_foreach(value, name, member) {
         struct schema_loc loc = { .parent = parent, .name = name };
 
         fits &= schema_check(&string, member, &loc, errors);
@@ -816,8 +833,8 @@ static bool check_strings(const struct schema *schema, json_object *value, const
     return fits;
 }
 
-static bool check_list(const struct schema *schema, json_object *value, const struct schema_loc *parent,
-                       struct schema_errors *errors)
+static bool check_list(const struct schema *schema, json_object *value,
+                       const struct schema_loc *parent, struct schema_errors *errors)
 {
     long long count;
     bool fits = true;
@@ -826,20 +843,22 @@ static bool check_list(const struct schema *schema, json_object *value, const st
         return refuse(errors, parent, "list_type", "Input should be a valid list");
     count = (long long)json_object_array_length(value);
     if (schema->max && count > schema->max) {
-        schema_error(errors, parent, "too_long", "List should have at most %lld item%s after validation, not %lld",
-                     schema->max, schema->max == 1 ? "" : "s", count);
+        schema_error(errors, parent, "too_long",
+                     "List should have at most %lld item%s after validation, not %lld", schema->max,
+                     schema->max == 1 ? "" : "s", count);
         return false;
     }
     if (count < schema->min) {
         schema_error(errors, parent, "too_short",
-                     "List should have at least %lld item%s after validation, not %lld", schema->min,
-                     schema->min == 1 ? "" : "s", count);
+                     "List should have at least %lld item%s after validation, not %lld",
+                     schema->min, schema->min == 1 ? "" : "s", count);
         return false;
     }
     for (int i = 0; schema->item && i < count; i++) {
         struct schema_loc loc = { .parent = parent, .index = i };
 
-        fits &= schema_check(schema->item, json_object_array_get_idx(value, (size_t)i), &loc, errors);
+        fits &=
+            schema_check(schema->item, json_object_array_get_idx(value, (size_t)i), &loc, errors);
     }
     return fits;
 }
@@ -854,14 +873,14 @@ static bool check_any(const struct schema *schema, json_object *value, const str
     return true;
 }
 
-typedef bool type_check(const struct schema *schema, json_object *value, const struct schema_loc *loc,
-                        struct schema_errors *errors);
+typedef bool type_check(const struct schema *schema, json_object *value,
+                        const struct schema_loc *loc, struct schema_errors *errors);
 
 static type_check *const type_checks[] = {
-    [SCHEMA_STRING] = check_string,   [SCHEMA_INT] = check_int,       [SCHEMA_BOOL] = check_bool,
-    [SCHEMA_DATETIME] = check_datetime, [SCHEMA_KEY] = check_key,     [SCHEMA_EMAIL] = check_email,
-    [SCHEMA_PHONE] = check_phone,     [SCHEMA_UUID] = check_uuid,     [SCHEMA_OBJECT] = check_object,
-    [SCHEMA_STRINGS] = check_strings, [SCHEMA_LIST] = check_list,     [SCHEMA_ANY] = check_any,
+    [SCHEMA_STRING] = check_string,     [SCHEMA_INT] = check_int,   [SCHEMA_BOOL] = check_bool,
+    [SCHEMA_DATETIME] = check_datetime, [SCHEMA_KEY] = check_key,   [SCHEMA_EMAIL] = check_email,
+    [SCHEMA_PHONE] = check_phone,       [SCHEMA_UUID] = check_uuid, [SCHEMA_OBJECT] = check_object,
+    [SCHEMA_STRINGS] = check_strings,   [SCHEMA_LIST] = check_list, [SCHEMA_ANY] = check_any,
 };
 
 bool schema_check(const struct schema *schema, json_object *value, const struct schema_loc *loc,
@@ -879,7 +898,7 @@ bool schema_check(const struct schema *schema, json_object *value, const struct 
     return errors_count(errors) == before && before < SCHEMA_ERRORS_MAX;
 }
 
-/* --- members of a checked object --------------------------------------------------------------------- */
+/* --- members of a checked object -------------------------------------------------------------- */
 
 json_object *schema_get(json_object *object, const char *name)
 {
@@ -919,9 +938,10 @@ long long schema_int(json_object *object, const char *name, long long fallback)
     return fallback;
 }
 
-/* --- keys made from names ---------------------------------------------------------------------------- */
+/* --- keys made from names --------------------------------------------------------------------- */
 
-/* U+00C0 to U+017F, the letters of Europe, one for one; '.' stands for what has no single letter. */
+/* U+00C0 to U+017F, the letters of Europe, one for one; '.' stands for what has no single
+ * letter. */
 static const char latin[] = "AAAAAA.CEEEEIIIIDNOOOOO.OUUUUY..aaaaaa.ceeeeiiiidnooooo.ouuuuy.y"
                             "AaAaAaCcCcCcCcDdDdEeEeEeEeEeGgGgGgGgHhHhIiIiIiIiIi..JjKkkLlLlLlLlLl"
                             "NnNnNnnNnOoOoOo..RrRrRrSsSsSsSsTtTtTtUuUuUuUuUuUuWwYyYZzZzZzs";

@@ -11,7 +11,8 @@
 #define WRAP_PLACE "request_key"
 
 enum { NONCE_BYTES = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES };
-_Static_assert(NONCE_BYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES == SEAL_OVERHEAD_BYTES, "sealed form");
+_Static_assert(NONCE_BYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES == SEAL_OVERHEAD_BYTES,
+               "sealed form");
 _Static_assert(SEAL_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "key");
 
 struct ring_key {
@@ -36,18 +37,21 @@ static void sodium_ready(void)
 /* 32 bytes of standard base64, with or without its padding. */
 static bool key_decode(const char *text, size_t length, uint8_t ret[SEAL_KEY_BYTES])
 {
-    static const int variants[] = { sodium_base64_VARIANT_ORIGINAL, sodium_base64_VARIANT_ORIGINAL_NO_PADDING };
+    static const int variants[] = { sodium_base64_VARIANT_ORIGINAL,
+                                    sodium_base64_VARIANT_ORIGINAL_NO_PADDING };
     size_t decoded = 0;
 
     for (size_t i = 0; i < COUNT_OF(variants); i++)
-        if (sodium_base642bin(ret, SEAL_KEY_BYTES, text, length, NULL, &decoded, NULL, variants[i]) == 0)
+        if (sodium_base642bin(ret, SEAL_KEY_BYTES, text, length, NULL, &decoded, NULL,
+                              variants[i]) == 0)
             return decoded == SEAL_KEY_BYTES;
     return false;
 }
 
 static bool id_is_valid(const char *id, size_t length)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 
     return length > 0 && length <= SEAL_KEY_ID_MAX && strspn(id, allowed) >= length;
 }
@@ -61,27 +65,29 @@ static const struct ring_key *ring_find(const struct seal_ring *ring, const char
 }
 
 /* One "id:base64". Errors tell the place in the setting, never what stands there. */
-static int ring_parse_key(const struct seal_ring *ring, const char *entry, size_t length, int number,
-                          struct ring_key **ret, struct err *err)
+static int ring_parse_key(const struct seal_ring *ring, const char *entry, size_t length,
+                          int number, struct ring_key **ret, struct err *err)
 {
     const char *colon = memchr(entry, ':', length);
     struct ring_key *key;
 
     if (!colon || !id_is_valid(entry, (size_t)(colon - entry)))
-        return err_cause(err, ERR_INTERNAL,
-                         "DOCKET_SEALING_KEYS: key %d is not id:base64 with an id of 1 to %d letters, "
-                         "digits, '_', '.' or '-'",
-                         number, SEAL_KEY_ID_MAX);
+        return err_cause(
+            err, ERR_INTERNAL,
+            "DOCKET_SEALING_KEYS: key %d is not id:base64 with an id of 1 to %d letters, "
+            "digits, '_', '.' or '-'",
+            number, SEAL_KEY_ID_MAX);
     if (ring_find(ring, entry, (size_t)(colon - entry)))
-        return err_cause(err, ERR_INTERNAL, "DOCKET_SEALING_KEYS: key %d has the id of another", number);
+        return err_cause(err, ERR_INTERNAL, "DOCKET_SEALING_KEYS: key %d has the id of another",
+                         number);
     key = calloc(1, sizeof(*key));
     if (!key)
         abort();
     memcpy(key->id, entry, (size_t)(colon - entry));
     if (!key_decode(colon + 1, length - (size_t)(colon + 1 - entry), key->key.bytes)) {
         free(key);
-        return err_cause(err, ERR_INTERNAL, "DOCKET_SEALING_KEYS: key %d is not base64 of %d bytes", number,
-                         SEAL_KEY_BYTES);
+        return err_cause(err, ERR_INTERNAL, "DOCKET_SEALING_KEYS: key %d is not base64 of %d bytes",
+                         number, SEAL_KEY_BYTES);
     }
     *ret = key;
     return 0;
@@ -118,7 +124,8 @@ int seal_ring_new(const char *keys, const char *hash_key, struct seal_ring **ret
     if (r < 0)
         return r;
     if (hash_key && !key_decode(hash_key, strlen(hash_key), ring->hash_key))
-        return err_cause(err, ERR_INTERNAL, "DOCKET_IDENTITY_HASH_KEY is not base64 of %d bytes", SEAL_KEY_BYTES);
+        return err_cause(err, ERR_INTERNAL, "DOCKET_IDENTITY_HASH_KEY is not base64 of %d bytes",
+                         SEAL_KEY_BYTES);
     ring->can_hash = hash_key != NULL;
     *ret = TAKE(ring);
     return 0;
@@ -149,27 +156,27 @@ static struct buf context_of(const char *what, const char *owner_id)
     return context;
 }
 
-static void encrypt(const struct seal_key *key, const char *what, const char *owner_id, struct bytes plain,
-                    uint8_t *sealed)
+static void encrypt(const struct seal_key *key, const char *what, const char *owner_id,
+                    struct bytes plain, uint8_t *sealed)
 {
     _cleanup_(buf_free) struct buf context = context_of(what, owner_id);
 
     randombytes_buf(sealed, NONCE_BYTES);
     crypto_aead_xchacha20poly1305_ietf_encrypt(sealed + NONCE_BYTES, NULL, plain.data, plain.length,
-                                               (const uint8_t *)context.data, context.length, NULL, sealed,
-                                               key->bytes);
+                                               (const uint8_t *)context.data, context.length, NULL,
+                                               sealed, key->bytes);
 }
 
 /* `plain` has room for sealed.length - SEAL_OVERHEAD_BYTES. */
-static int decrypt(const struct seal_key *key, const char *what, const char *owner_id, struct bytes sealed,
-                   uint8_t *plain, struct err *err)
+static int decrypt(const struct seal_key *key, const char *what, const char *owner_id,
+                   struct bytes sealed, uint8_t *plain, struct err *err)
 {
     _cleanup_(buf_free) struct buf context = context_of(what, owner_id);
     const uint8_t *bytes = sealed.data;
 
-    if (crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL, bytes + NONCE_BYTES,
-                                                   sealed.length - NONCE_BYTES, (const uint8_t *)context.data,
-                                                   context.length, bytes, key->bytes) != 0)
+    if (crypto_aead_xchacha20poly1305_ietf_decrypt(
+            plain, NULL, NULL, bytes + NONCE_BYTES, sealed.length - NONCE_BYTES,
+            (const uint8_t *)context.data, context.length, bytes, key->bytes) != 0)
         return err_cause(err, ERR_INTERNAL, "seal: %s does not open", what);
     return 0;
 }
@@ -180,8 +187,8 @@ void seal_key_new(struct seal_key *ret)
     randombytes_buf(ret->bytes, sizeof(ret->bytes));
 }
 
-struct bytes seal_key_wrap(const struct seal_ring *ring, const struct seal_key *key, const char *request_id,
-                           struct arena *arena, const char **key_id)
+struct bytes seal_key_wrap(const struct seal_ring *ring, const struct seal_key *key,
+                           const char *request_id, struct arena *arena, const char **key_id)
 {
     struct bytes plain = { key->bytes, sizeof(key->bytes) };
 
@@ -208,8 +215,8 @@ int seal_key_unwrap(const struct seal_ring *ring, const char *key_id, struct byt
     return 0;
 }
 
-struct bytes seal_close(const struct seal_key *key, const char *what, const char *owner_id, struct bytes plain,
-                        struct arena *arena)
+struct bytes seal_close(const struct seal_key *key, const char *what, const char *owner_id,
+                        struct bytes plain, struct arena *arena)
 {
     size_t length = plain.length + SEAL_OVERHEAD_BYTES;
     uint8_t *sealed;
@@ -221,8 +228,8 @@ struct bytes seal_close(const struct seal_key *key, const char *what, const char
     return (struct bytes){ sealed, length };
 }
 
-int seal_open(const struct seal_key *key, const char *what, const char *owner_id, struct bytes sealed,
-              struct arena *arena, struct bytes *ret, struct err *err)
+int seal_open(const struct seal_key *key, const char *what, const char *owner_id,
+              struct bytes sealed, struct arena *arena, struct bytes *ret, struct err *err)
 {
     uint8_t *plain;
     int r;
@@ -233,7 +240,8 @@ int seal_open(const struct seal_key *key, const char *what, const char *owner_id
     }
     if (sealed.length < SEAL_OVERHEAD_BYTES)
         return err_cause(err, ERR_INTERNAL, "seal: %s has %zu bytes", what, sealed.length);
-    plain = arena_alloc(arena, sealed.length - SEAL_OVERHEAD_BYTES + 1); /* zeroed: it ends in NUL */
+    plain =
+        arena_alloc(arena, sealed.length - SEAL_OVERHEAD_BYTES + 1); /* zeroed: it ends in NUL */
     r = decrypt(key, what, owner_id, sealed, plain, err);
     if (r < 0)
         return r;
@@ -257,8 +265,8 @@ struct bytes seal_ring_close(const struct seal_ring *ring, const char *what, con
     return (struct bytes){ sealed, length };
 }
 
-int seal_ring_open(const struct seal_ring *ring, const char *what, const char *owner_id, struct bytes sealed,
-                   struct arena *arena, struct bytes *ret, struct err *err)
+int seal_ring_open(const struct seal_ring *ring, const char *what, const char *owner_id,
+                   struct bytes sealed, struct arena *arena, struct bytes *ret, struct err *err)
 {
     const uint8_t *bytes = sealed.data;
     const struct ring_key *key;
@@ -274,11 +282,12 @@ int seal_ring_open(const struct seal_ring *ring, const char *what, const char *o
     key = ring_find(ring, (const char *)bytes + 1, head - 1);
     if (!key)
         return err_cause(err, ERR_INTERNAL, "seal: no master key for %s", what);
-    return seal_open(&key->key, what, owner_id, (struct bytes){ bytes + head, sealed.length - head }, arena, ret,
-                     err);
+    return seal_open(&key->key, what, owner_id,
+                     (struct bytes){ bytes + head, sealed.length - head }, arena, ret, err);
 }
 
-void seal_hash(const struct seal_ring *ring, const char *field, const char *value, uint8_t ret[SEAL_HASH_BYTES])
+void seal_hash(const struct seal_ring *ring, const char *field, const char *value,
+               uint8_t ret[SEAL_HASH_BYTES])
 {
     crypto_generichash_state state;
 

@@ -11,9 +11,10 @@
 #include "common/schema.h"
 
 /*
- * The contract's one header, {"alg":"dir","enc":"A256GCM"}, and the empty key part after it. A token that
- * begins otherwise is not ours, so no other algorithm can be asked for and no header need be parsed. That is
- * also why this is OpenSSL's cipher and not a JOSE library: libcjose, for one, writes the header with blanks.
+ * The contract's one header, {"alg":"dir","enc":"A256GCM"}, and the empty key part after it. A
+ * token that begins otherwise is not ours, so no other algorithm can be asked for and no header
+ * need be parsed. That is also why this is OpenSSL's cipher and not a JOSE library: libcjose, for
+ * one, writes the header with blanks.
  */
 #define HEADER "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0"
 #define HEAD HEADER ".."
@@ -50,7 +51,8 @@ int token_key_new(const char *app_encryption_key, struct token_key **ret, struct
     struct token_key *key;
 
     if (strlen(app_encryption_key) != KEY_BYTES)
-        return err_cause(err, ERR_INTERNAL, "DOCKET_APP_ENCRYPTION_KEY must be %d bytes", KEY_BYTES);
+        return err_cause(err, ERR_INTERNAL, "DOCKET_APP_ENCRYPTION_KEY must be %d bytes",
+                         KEY_BYTES);
     key = calloc(1, sizeof(*key));
     if (!key)
         abort();
@@ -73,8 +75,8 @@ void token_key_free(struct token_key *key)
     free(key);
 }
 
-/* In place: parts->text from plain to sealed. The nonce is random, as the contract has it; by chance alone a
- * key is good for 2^32 tokens (NIST SP 800-38D, 8.3). */
+/* In place: parts->text from plain to sealed. The nonce is random, as the contract has it; by
+ * chance alone a key is good for 2^32 tokens (NIST SP 800-38D, 8.3). */
 static bool encrypt(const struct token_key *key, struct parts *parts)
 {
     _cleanup_(EVP_CIPHER_CTX_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
@@ -124,7 +126,8 @@ static bool base64_read(const char *text, size_t count, uint8_t *bytes, size_t l
 
 static char *parts_write(const struct parts *parts, struct arena *arena)
 {
-    char *token = arena_alloc(arena, HEAD_CHARS + IV_CHARS + 1 + base64_chars(parts->length) + 1 + TAG_CHARS + 1);
+    char *token = arena_alloc(arena, HEAD_CHARS + IV_CHARS + 1 + base64_chars(parts->length) + 1 +
+                                         TAG_CHARS + 1);
     char *at = token + HEAD_CHARS;
 
     memcpy(token, HEAD, HEAD_CHARS);
@@ -138,11 +141,12 @@ static char *parts_write(const struct parts *parts, struct arena *arena)
 
 static bool parts_read(const char *token, size_t length, struct arena *arena, struct parts *ret)
 {
-    const char *iv = token + HEAD_CHARS, *text = iv + IV_CHARS + 1, *tag = token + length - TAG_CHARS;
+    const char *iv = token + HEAD_CHARS, *text = iv + IV_CHARS + 1,
+               *tag = token + length - TAG_CHARS;
     size_t count, iv_length, tag_length;
 
-    if (length < HEAD_CHARS + IV_CHARS + 1 + 1 + TAG_CHARS || memcmp(token, HEAD, HEAD_CHARS) != 0 ||
-        text[-1] != '.' || tag[-1] != '.')
+    if (length < HEAD_CHARS + IV_CHARS + 1 + 1 + TAG_CHARS ||
+        memcmp(token, HEAD, HEAD_CHARS) != 0 || text[-1] != '.' || tag[-1] != '.')
         return false;
     count = (size_t)(tag - text) - 1;
     ret->text = arena_alloc(arena, count + 1); /* more than its bytes, and a NUL after them */
@@ -151,7 +155,8 @@ static bool parts_read(const char *token, size_t length, struct arena *arena, st
            base64_read(tag, TAG_CHARS, ret->tag, TAG_BYTES, &tag_length);
 }
 
-int token_seal(const struct token_key *key, const char *json, struct arena *arena, char **ret, struct err *err)
+int token_seal(const struct token_key *key, const char *json, struct arena *arena, char **ret,
+               struct err *err)
 {
     struct parts parts = { .length = strlen(json) };
 
@@ -170,7 +175,8 @@ int token_open(const struct token_key *key, const char *token, struct arena *are
     size_t length = strnlen(token, TOKEN_BYTES_MAX + 1);
     struct parts parts;
 
-    if (length > TOKEN_BYTES_MAX || !parts_read(token, length, arena, &parts) || !decrypt(key, &parts))
+    if (length > TOKEN_BYTES_MAX || !parts_read(token, length, arena, &parts) ||
+        !decrypt(key, &parts))
         return forbidden(err);
     parts.text[parts.length] = '\0';
     if (strlen((char *)parts.text) != parts.length)
@@ -180,8 +186,8 @@ int token_open(const struct token_key *key, const char *token, struct arena *are
 }
 
 /* Opened, and parsed as strictly as a body is: an object or nothing. */
-static int claims_open(const struct token_key *key, const char *token, struct arena *arena, json_object **ret,
-                       struct err *err)
+static int claims_open(const struct token_key *key, const char *token, struct arena *arena,
+                       json_object **ret, struct err *err)
 {
     _cleanup_(json_object_putp) json_object *claims = NULL;
     _cleanup_(schema_errors_free) struct schema_errors errors = { 0 };
@@ -191,7 +197,8 @@ static int claims_open(const struct token_key *key, const char *token, struct ar
     r = token_open(key, token, arena, &json, err);
     if (r < 0)
         return r;
-    if (schema_parse(json, strlen(json), &claims, &errors) < 0 || !json_object_is_type(claims, json_type_object))
+    if (schema_parse(json, strlen(json), &claims, &errors) < 0 ||
+        !json_object_is_type(claims, json_type_object))
         return forbidden(err);
     *ret = TAKE(claims);
     return 0;
@@ -251,16 +258,16 @@ static void add_texts(struct buf *json, const char *name, const char *const *tex
     buf_adds(json, "], ");
 }
 
-static int claims_seal(const struct token_key *key, const struct buf *json, struct arena *arena, char **ret,
-                       struct err *err)
+static int claims_seal(const struct token_key *key, const struct buf *json, struct arena *arena,
+                       char **ret, struct err *err)
 {
     if (json->overflow)
         return err_cause(err, ERR_INTERNAL, "token: claims of more than %zu bytes", json->max);
     return token_seal(key, json->data, arena, ret, err);
 }
 
-int token_reply_make(const struct token_key *key, const struct token_reply *reply, struct arena *arena,
-                     char **ret, struct err *err)
+int token_reply_make(const struct token_key *key, const struct token_reply *reply,
+                     struct arena *arena, char **ret, struct err *err)
 {
     _cleanup_(buf_free) struct buf json = BUF_INIT(CLAIMS_BYTES_MAX);
     char time[USEC_TEXT_BYTES];
@@ -278,8 +285,9 @@ int token_reply_make(const struct token_key *key, const struct token_reply *repl
     return claims_seal(key, &json, arena, ret, err);
 }
 
-int token_reply_open(const struct token_key *key, const char *token, const char *scope, const char *request_id,
-                     usec_t now, usec_t life, struct arena *arena, struct token_reply *ret, struct err *err)
+int token_reply_open(const struct token_key *key, const char *token, const char *scope,
+                     const char *request_id, usec_t now, usec_t life, struct arena *arena,
+                     struct token_reply *ret, struct err *err)
 {
     _cleanup_(json_object_putp) json_object *claims = NULL;
     const char *webhook_id, *bound_to;
@@ -292,10 +300,12 @@ int token_reply_open(const struct token_key *key, const char *token, const char 
         return r;
     webhook_id = claim_text(claims, "webhook_id");
     scopes = schema_get(claims, "scopes");
-    if (!webhook_id || !is_texts(scopes) || !claim_time(claims, "iat", &issued_at) || !texts_hold(scopes, scope))
+    if (!webhook_id || !is_texts(scopes) || !claim_time(claims, "iat", &issued_at) ||
+        !texts_hold(scopes, scope))
         return forbidden(err);
     bound_to = claim_text(claims, "privacy_request_id");
-    if (schema_has(claims, "privacy_request_id") && (!bound_to || strcmp(bound_to, request_id) != 0))
+    if (schema_has(claims, "privacy_request_id") &&
+        (!bound_to || strcmp(bound_to, request_id) != 0))
         return forbidden(err);
     if (now - issued_at > life)
         return err_set(err, ERR_FORBIDDEN, "Webhook token expired");
@@ -306,8 +316,8 @@ int token_reply_open(const struct token_key *key, const char *token, const char 
     return 0;
 }
 
-int token_access_make(const struct token_key *key, const struct token_access *access, struct arena *arena,
-                      char **ret, struct err *err)
+int token_access_make(const struct token_key *key, const struct token_access *access,
+                      struct arena *arena, char **ret, struct err *err)
 {
     _cleanup_(buf_free) struct buf json = BUF_INIT(CLAIMS_BYTES_MAX);
     static const char *const none[] = { NULL };
@@ -321,12 +331,14 @@ int token_access_make(const struct token_key *key, const struct token_access *ac
     add_texts(&json, "systems", none);
     add_texts(&json, "connections", none);
     add_texts(&json, "monitors", none);
-    buf_printf(&json, "\"iat\": \"%s\", \"exp\": %lld}", usec_format_offset(access->issued_at, time),
+    buf_printf(&json, "\"iat\": \"%s\", \"exp\": %lld}",
+               usec_format_offset(access->issued_at, time),
                (long long)(access->expires_at / USEC_PER_S));
     return claims_seal(key, &json, arena, ret, err);
 }
 
-/* `exp` in seconds, else `iat` and the life of a token. False when `exp` is there and no number of that size. */
+/* `exp` in seconds, else `iat` and the life of a token. False when `exp` is there and no number
+ * of that size. */
 static bool access_expiry(json_object *claims, usec_t issued_at, usec_t life, usec_t *ret)
 {
     json_object *exp = schema_get(claims, "exp");
@@ -357,7 +369,8 @@ int token_access_open(const struct token_key *key, const char *token, usec_t now
     client_id = claim_text(claims, "client-id");
     scopes = schema_get(claims, "scopes");
     roles = schema_get(claims, "roles");
-    if (!client_id || !is_texts(scopes) || !is_texts(roles) || !claim_time(claims, "iat", &issued_at) ||
+    if (!client_id || !is_texts(scopes) || !is_texts(roles) ||
+        !claim_time(claims, "iat", &issued_at) ||
         !access_expiry(claims, issued_at, life, &expires_at) || now >= expires_at)
         return forbidden(err);
     *ret = (struct token_access){ .client_id = arena_strdup(arena, client_id),

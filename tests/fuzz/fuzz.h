@@ -1,6 +1,6 @@
 /*
- * fuzz - a fuzzer is one function, called with bytes of which nothing is known. It must come back, whatever
- * they are, and CHECK what must hold of the result.
+ * fuzz - a fuzzer is one function, called with bytes of which nothing is known. It must come back,
+ * whatever they are, and CHECK what must hold of the result.
  */
 #pragma once
 

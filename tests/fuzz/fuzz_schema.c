@@ -1,4 +1,5 @@
-/* A body, parsed and held against a table that has every type; and the same bytes as each text that is read. */
+/* A body, parsed and held against a table that has every type; and the same bytes as each text
+ * that is read. */
 
 #include "common/schema.h"
 
@@ -29,7 +30,8 @@ static const struct schema_field fields[] = {
     { "list", .schema = { SCHEMA_LIST, .item = &any } },
     { 0 },
 };
-static const struct schema object = { SCHEMA_OBJECT, .forbid_extra = true, .fields = fields, .check = whole };
+static const struct schema object = { SCHEMA_OBJECT, .forbid_extra = true, .fields = fields,
+                                      .check = whole };
 static const struct schema list = { SCHEMA_LIST, .max = 50, .item = &object };
 
 static const struct schema_loc body = { .name = "body" };

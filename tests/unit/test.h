@@ -1,6 +1,6 @@
 /*
- * test - what every unit test includes: cmocka and the headers that it wants before it, and an arena and an
- * error for each test, made by test_setup() and thrown away by test_teardown().
+ * test - what every unit test includes: cmocka and the headers that it wants before it, and an
+ * arena and an error for each test, made by test_setup() and thrown away by test_teardown().
  */
 #pragma once
 

@@ -13,8 +13,8 @@ static const struct verb {
     bool needs_config;
     int (*run)(const struct config *config, char **args, struct err *err);
 } verbs[] = {
-    { "migrate", "[--wait]", "bring the database's schema up to date; --wait for the database first", true,
-      migrate_verb },
+    { "migrate", "[--wait]",
+      "bring the database's schema up to date; --wait for the database first", true, migrate_verb },
     { "topics", "", "create the topics that are missing, and list them", true, topics_verb },
     { "config", "--markdown", "print the page of all settings", false, config_verb },
     { "keys", "new", "print fresh keys, as lines of the configuration file", false, keys_verb },
@@ -40,16 +40,16 @@ static struct buf about(void)
 
     buf_adds(&text, "docket's operator's tool\n\n  docketctl [OPTIONS] VERB\n\nVerbs:\n");
     for (size_t i = 0; i < COUNT_OF(verbs); i++)
-        buf_printf(&text, "  %s %-*s  %s\n", verbs[i].name, 17 - (int)strlen(verbs[i].name), verbs[i].args,
-                   verbs[i].help);
+        buf_printf(&text, "  %s %-*s  %s\n", verbs[i].name, 17 - (int)strlen(verbs[i].name),
+                   verbs[i].args, verbs[i].help);
     text.data[--text.length] = '\0'; /* the caller ends the line */
     return text;
 }
 
 static int verb_unknown(const char *name)
 {
-    fprintf(stderr, "docketctl: %s%s; see docketctl --help\n", name ? "there is no verb " : "no verb",
-            name ? name : "");
+    fprintf(stderr, "docketctl: %s%s; see docketctl --help\n",
+            name ? "there is no verb " : "no verb", name ? name : "");
     return 2;
 }
 

@@ -6,7 +6,10 @@
 
 #include "worker/ctl/verb.h"
 
-enum { KEY_BYTES = 32, KEY_CHARS = sodium_base64_ENCODED_LEN(KEY_BYTES, sodium_base64_VARIANT_ORIGINAL) };
+enum {
+    KEY_BYTES = 32,
+    KEY_CHARS = sodium_base64_ENCODED_LEN(KEY_BYTES, sodium_base64_VARIANT_ORIGINAL)
+};
 enum { APP_KEY_RANDOM_BYTES = 24 }; /* 32 characters of base64, which are the key's 32 bytes */
 
 static const char *fresh(char text[KEY_CHARS], size_t bytes, int variant)
@@ -40,11 +43,14 @@ int keys_verb(const struct config *config, char **args, struct err *err)
         return verb_usage("keys new", err);
     if (sodium_init() < 0)
         abort();
-    printf("# Put a new sealing key before the old ones, with a comma: the first seals, all open.\n");
-    printf("DOCKET_SEALING_KEYS=%s:%s\n", fresh_id(id), fresh(text, KEY_BYTES, sodium_base64_VARIANT_ORIGINAL));
+    printf(
+        "# Put a new sealing key before the old ones, with a comma: the first seals, all open.\n");
+    printf("DOCKET_SEALING_KEYS=%s:%s\n", fresh_id(id),
+           fresh(text, KEY_BYTES, sodium_base64_VARIANT_ORIGINAL));
     printf("# These two cannot be exchanged later without losing what was made with them.\n");
     printf("DOCKET_IDENTITY_HASH_KEY=%s\n", fresh(text, KEY_BYTES, sodium_base64_VARIANT_ORIGINAL));
-    printf("DOCKET_APP_ENCRYPTION_KEY=%s\n", fresh(text, APP_KEY_RANDOM_BYTES, sodium_base64_VARIANT_URLSAFE));
+    printf("DOCKET_APP_ENCRYPTION_KEY=%s\n",
+           fresh(text, APP_KEY_RANDOM_BYTES, sodium_base64_VARIANT_URLSAFE));
     sodium_memzero(text, sizeof(text));
     return 0;
 }

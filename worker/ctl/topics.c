@@ -12,8 +12,9 @@ static const struct topic {
     bool single;      /* one partition: its order counts, or little goes there */
     const char *retention_ms;
 } topics[] = {
-    { "lifecycle", false, "-1" },          /* the whole history can be replayed */
-    { "callbacks", false, "604800000" },   /* seven days: what is not consumed by then is long on record */
+    { "lifecycle", false, "-1" }, /* the whole history can be replayed */
+    { "callbacks", false,
+      "604800000" }, /* seven days: what is not consumed by then is long on record */
     { "dead", true, "-1" },
     { "checkpoints", true, "-1" },
 };
@@ -50,8 +51,8 @@ static int topic_new(const struct topic *topic, const char *name, const struct c
 {
     char problem[256];
 
-    *ret = rd_kafka_NewTopic_new(name, partitions_of(topic, config), (int)config->topic_replication, problem,
-                                 sizeof(problem));
+    *ret = rd_kafka_NewTopic_new(name, partitions_of(topic, config), (int)config->topic_replication,
+                                 problem, sizeof(problem));
     if (!*ret)
         return err_cause(err, ERR_INTERNAL, "kafka: %s", problem);
     rd_kafka_NewTopic_set_config(*ret, "cleanup.policy", "delete");
@@ -59,7 +60,8 @@ static int topic_new(const struct topic *topic, const char *name, const struct c
     return 0;
 }
 
-/* What the broker said of the one topic that was asked for. *created is false when it was there before. */
+/* What the broker said of the one topic that was asked for. *created is false when it was there
+ * before. */
 static int answer_read(rd_kafka_event_t *event, bool *created, struct err *err)
 {
     const rd_kafka_topic_result_t **results;
@@ -67,7 +69,8 @@ static int answer_read(rd_kafka_event_t *event, bool *created, struct err *err)
     size_t count = 0;
 
     if (!error) {
-        results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
+        results =
+            rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
         error = count ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR__FAIL;
     }
     *created = !error;
@@ -97,12 +100,14 @@ static int topic_create(rd_kafka_t *client, const struct topic *topic, const cha
 
 static int partitions_ask(rd_kafka_t *client, const char *name, int *ret, struct err *err)
 {
-    _cleanup_(rd_kafka_topic_destroyp) rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
+    _cleanup_(rd_kafka_topic_destroyp) rd_kafka_topic_t *topic =
+        rd_kafka_topic_new(client, name, NULL);
     _cleanup_(rd_kafka_metadata_destroyp) const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t error = rd_kafka_metadata(client, 0, topic, &metadata, TIMEOUT_MS);
 
     if (!error)
-        error = metadata->topic_cnt ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        error =
+            metadata->topic_cnt ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     if (error)
         return kafka_err(error, err);
     *ret = metadata->topics[0].partition_cnt;

@@ -1,8 +1,9 @@
 /*
  * verb - what docketctl can do: one function a verb, all of them in the table of docketctl.c.
  *
- * A verb prints what it did on standard output and returns 0, or an error that docketctl.c tells. `args` are
- * the words after the verb and end with NULL; words that it does not know are ERR_BAD_REQUEST by verb_usage().
+ * A verb prints what it did on standard output and returns 0, or an error that docketctl.c tells.
+ * `args` are the words after the verb and end with NULL; words that it does not know are
+ * ERR_BAD_REQUEST by verb_usage().
  */
 #pragma once
 

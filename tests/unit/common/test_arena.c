@@ -23,7 +23,8 @@ static void memory_is_aligned_zeroed_and_apart(void **state)
 static void a_large_piece_has_a_block_of_its_own(void **state)
 {
     struct test *test = *state;
-    char *small = arena_strdup(test->arena, "small"), *large = arena_alloc(test->arena, 1024 * 1024);
+    char *small = arena_strdup(test->arena, "small"),
+         *large = arena_alloc(test->arena, 1024 * 1024);
 
     memset(large, 'x', 1024 * 1024);
     assert_string_equal(small, "small");

@@ -10,7 +10,7 @@ static const struct {
     const char *name, *type, *fallback, *programs, *help;
     bool secret;
 } rows[] = {
-#define CONFIG(field, name, type, fallback, min, max, unit, secret, programs, help)                \
+#define CONFIG(field, name, type, fallback, min, max, unit, secret, programs, help) \
     { name, #type, fallback, programs, help, secret },
 #include "common/config.tbl.h"
 #undef CONFIG
@@ -126,7 +126,8 @@ static void the_page_in_docs_is_what_the_table_says(void **state)
     assert_non_null(file);
     assert_true(fread(stored, 1, 64 * 1024 - 1, file) > 0);
     fclose(file);
-    assert_string_equal(page, stored); /* else: docketctl config --markdown > docs/configuration.md */
+    assert_string_equal(page,
+                        stored); /* else: docketctl config --markdown > docs/configuration.md */
 }
 
 static void help_shows_what_the_program_reads_and_nothing_else(void **state)
@@ -137,7 +138,8 @@ static void help_shows_what_the_program_reads_and_nothing_else(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         const char *entry = arena_printf(test->arena, "  %s (", rows[i].name);
 
-        assert_int_equal(strstr(help, entry) != NULL, strchr(rows[i].programs, CONFIG_WORKER) != NULL);
+        assert_int_equal(strstr(help, entry) != NULL,
+                         strchr(rows[i].programs, CONFIG_WORKER) != NULL);
     }
 }
 
@@ -171,13 +173,15 @@ static void what_a_program_does_not_read_is_neither_needed_nor_looked_at(void **
     assert_int_equal(config->http_threads, 0);
 }
 
-static void the_environment_goes_before_the_named_file_before_the_file_before_the_default(void **state)
+static void
+the_environment_goes_before_the_named_file_before_the_file_before_the_default(void **state)
 {
     struct test *test = *state;
     const char *secret = file_with(test, "from the named file\r\n"), *file;
     struct config *config = NULL;
 
-    file = "# a comment\n\n  DOCKET_POSTGRES_URL = from the file \nDOCKET_CLUSTER=here\nPGHOST=of somebody else\n";
+    file =
+        "# a comment\n\n  DOCKET_POSTGRES_URL = from the file \nDOCKET_CLUSTER=here\nPGHOST=of somebody else\n";
     setenv("DOCKET_POSTGRES_URL_FILE", secret, 1);
     assert_int_equal(load(test, CONFIG_CTL, file, &config), 0);
     assert_string_equal(config->postgres_url, "postgresql://localhost/docket");
@@ -214,7 +218,8 @@ static void what_is_not_allowed_is_refused_with_what_is(void **state)
           "DOCKET_WEBHOOK_TIMEOUT must be a number with ms, s, m, h or d, from 1s to 10m, and is '15'" },
         { 'w', "DOCKET_WEBHOOK_TIMEOUT", "11m", "from 1s to 10m" },
         { 'w', "DOCKET_WEBHOOK_RETRY_AFTER_MAX", "8d", "from 0s to 7d" },
-        { 'w', "DOCKET_WEBHOOK_RETRY_SCHEDULE", "5s,,5m", "up to 64 durations with commas, or none, and is '5s,,5m'" },
+        { 'w', "DOCKET_WEBHOOK_RETRY_SCHEDULE", "5s,,5m",
+          "up to 64 durations with commas, or none, and is '5s,,5m'" },
         { 'w', "DOCKET_WEBHOOK_RETRY_SCHEDULE", "", "up to 64 durations" },
         { 'w', "DOCKET_WEBHOOK_RETRY_SCHEDULE", "5s,", "up to 64 durations" },
         { 'w', "DOCKET_WEBHOOK_RETRY_SCHEDULE", "366d", "up to 64 durations" },
@@ -245,15 +250,18 @@ static void a_missing_setting_is_named(void **state)
     struct test *test = *state;
 
     unsetenv("DOCKET_POSTGRES_URL");
-    assert_refused(test, CONFIG_CTL, NULL, "DOCKET_POSTGRES_URL is required: PostgreSQL connection URL (libpq)");
+    assert_refused(test, CONFIG_CTL, NULL,
+                   "DOCKET_POSTGRES_URL is required: PostgreSQL connection URL (libpq)");
 }
 
 static void a_wrong_line_of_the_file_is_named(void **state)
 {
     struct test *test = *state;
 
-    assert_refused(test, CONFIG_CTL, "\nDOCKET_CLUTSER=x\n", ", line 2: there is no setting DOCKET_CLUTSER");
-    assert_refused(test, CONFIG_CTL, "DOCKET_CLUSTER_X=x\n", "there is no setting DOCKET_CLUSTER_X");
+    assert_refused(test, CONFIG_CTL, "\nDOCKET_CLUTSER=x\n",
+                   ", line 2: there is no setting DOCKET_CLUTSER");
+    assert_refused(test, CONFIG_CTL, "DOCKET_CLUSTER_X=x\n",
+                   "there is no setting DOCKET_CLUSTER_X");
     assert_refused(test, CONFIG_CTL, "DOCKET_CLUSTER\n", ", line 1: not NAME=value");
 }
 
@@ -263,12 +271,14 @@ static void a_file_that_cannot_be_read_is_named(void **state)
     struct config *config = NULL;
 
     assert_int_equal(config_load(CONFIG_CTL, "/nowhere", &config, &test->err), -ERR_BAD_REQUEST);
-    assert_string_equal(test->err.text, "the configuration file: cannot read /nowhere: No such file or directory");
+    assert_string_equal(test->err.text,
+                        "the configuration file: cannot read /nowhere: No such file or directory");
     unsetenv("DOCKET_POSTGRES_URL");
     setenv("DOCKET_POSTGRES_URL_FILE", "/nowhere", 1);
     assert_refused(test, CONFIG_CTL, NULL, "DOCKET_POSTGRES_URL_FILE: cannot read /nowhere");
     setenv("DOCKET_POSTGRES_URL_FILE", "/", 1);
-    assert_refused(test, CONFIG_CTL, NULL, "DOCKET_POSTGRES_URL_FILE: / is no text of less than 1048576 bytes");
+    assert_refused(test, CONFIG_CTL, NULL,
+                   "DOCKET_POSTGRES_URL_FILE: / is no text of less than 1048576 bytes");
 }
 
 static void a_schedule_may_be_empty_and_has_at_most_64_waits(void **state)
@@ -294,7 +304,8 @@ static void main_goes_on_where_its_options_end(void **state)
 {
     struct test *test = *state;
     char *const file = (char *)file_with(test, "DOCKET_LOG_LEVEL=error\n");
-    char *argv[] = { (char *)"docketctl", (char *)"--config", file, (char *)"migrate", (char *)"--wait", NULL };
+    char *argv[] = { (char *)"docketctl", (char *)"--config", file,
+                     (char *)"migrate",   (char *)"--wait",   NULL };
     _cleanup_(config_freep) struct config *config = NULL;
     int rest = 0;
 

@@ -6,14 +6,17 @@
 
 #include "tests/unit/test.h"
 
-/* What a server would send back for `args`' parameter i: the same bytes, as a result of one row and column. */
+/* What a server would send back for `args`' parameter i: the same bytes, as a result of one row
+ * and column. */
 static PGresult *echo(const struct db_wire *wire, int i)
 {
     PGresult *result = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
     PGresAttDesc column = { .name = (char *)"x", .format = 1, .typid = wire->types[i] };
 
     assert_int_equal(PQsetResultAttrs(result, 1, &column), 1);
-    assert_int_equal(PQsetvalue(result, 0, 0, (char *)wire->values[i], wire->values[i] ? wire->lengths[i] : -1), 1);
+    assert_int_equal(
+        PQsetvalue(result, 0, 0, (char *)wire->values[i], wire->values[i] ? wire->lengths[i] : -1),
+        1);
     return result;
 }
 
@@ -83,11 +86,11 @@ static void values_are_copies(void **state)
 
 static void an_array_has_its_header_and_each_element_its_length(void **state)
 {
-    static const char texts[] = "\0\0\0\1" /* dimensions */
-                                "\0\0\0\1" /* has a null */
+    static const char texts[] = "\0\0\0\1"   /* dimensions */
+                                "\0\0\0\1"   /* has a null */
                                 "\0\0\0\x19" /* of text */
-                                "\0\0\0\3" /* elements */
-                                "\0\0\0\1" /* from 1 on */
+                                "\0\0\0\3"   /* elements */
+                                "\0\0\0\1"   /* from 1 on */
                                 "\0\0\0\2ab"
                                 "\xff\xff\xff\xff"
                                 "\0\0\0\0";
@@ -172,7 +175,8 @@ static void a_server_that_is_away_is_unavailable_and_asked_again_next_time(void 
 /* A server that takes connections and says nothing. Returns its port. */
 static int silent_server(int *ret_socket)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t length = sizeof(address);
 
     *ret_socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

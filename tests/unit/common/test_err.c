@@ -19,7 +19,8 @@ static void fates_follow_who_is_to_blame(void **state)
     for (int code = ERR_NONE + 1; code < ERR_CODES; code++) {
         enum err_fate fate = err_fate((enum err_code)code);
 
-        /* What is the caller's fault is never tried again, except for a race that somebody else won. */
+        /* What is the caller's fault is never tried again, except for a race that somebody else
+         * won. */
         if (err_http_status((enum err_code)code) < 500)
             assert_int_equal(fate, code == ERR_STALE ? ERR_FATE_RETRY : ERR_FATE_GIVE_UP);
     }
@@ -38,7 +39,8 @@ static void a_text_is_for_the_user_and_a_cause_for_the_log(void **state)
     assert_int_equal(err_cause(&err, ERR_UNAVAILABLE, "away"), -ERR_UNAVAILABLE);
     assert_string_equal(err.text, "Service Unavailable");
 
-    assert_int_equal(err_set(&err, ERR_NOT_FOUND, "No Policy found for key %s.", "p"), -ERR_NOT_FOUND);
+    assert_int_equal(err_set(&err, ERR_NOT_FOUND, "No Policy found for key %s.", "p"),
+                     -ERR_NOT_FOUND);
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_string_equal(err.text, "No Policy found for key p.");
     assert_string_equal(err.cause, ""); /* nothing of the error before */

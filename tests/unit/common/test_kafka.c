@@ -7,7 +7,8 @@
 
 static rd_kafka_conf_t *conf_with(struct test *test, const char *properties)
 {
-    const struct config config = { .kafka_brokers = "one:9092,two:9092", .kafka_properties = properties };
+    const struct config config = { .kafka_brokers = "one:9092,two:9092",
+                                   .kafka_properties = properties };
     rd_kafka_conf_t *conf = NULL;
 
     if (kafka_conf(&config, &conf, &test->err) < 0)
@@ -58,7 +59,8 @@ static void a_wrong_property_is_named_without_its_value(void **state)
     } rows[] = {
         { "client.id=x,secret", "DOCKET_KAFKA_PROPERTIES: entry 2 is not name=value" },
         { "no.such=secret", "DOCKET_KAFKA_PROPERTIES: librdkafka has no property 'no.such'" },
-        { "socket.timeout.ms=secret", "DOCKET_KAFKA_PROPERTIES: the value of 'socket.timeout.ms' is not allowed" },
+        { "socket.timeout.ms=secret",
+          "DOCKET_KAFKA_PROPERTIES: the value of 'socket.timeout.ms' is not allowed" },
     };
     struct test *test = *state;
 
@@ -75,7 +77,8 @@ static void what_may_pass_is_tried_again_and_what_cannot_stops(void **state)
 
     assert_int_equal(kafka_err(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, &test->err), -ERR_UNAVAILABLE);
     assert_string_equal(test->err.cause, "kafka: _ALL_BROKERS_DOWN");
-    assert_int_equal(kafka_err(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, &test->err), -ERR_UNAVAILABLE);
+    assert_int_equal(kafka_err(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, &test->err),
+                     -ERR_UNAVAILABLE);
     assert_int_equal(kafka_err(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, &test->err), -ERR_INTERNAL);
     assert_string_equal(test->err.cause, "kafka: MSG_SIZE_TOO_LARGE");
 }

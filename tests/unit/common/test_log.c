@@ -55,8 +55,8 @@ static void a_line_is_one_object_with_its_time_first(void **state)
 
     log_setup("docket-test", LOG_INFO);
     begin();
-    log_info("webhook.sent", log_id("request", "pri_1"), log_word("outcome", "succeeded"), log_number("attempt", -2),
-             log_ms("took_ms", 1234567));
+    log_info("webhook.sent", log_id("request", "pri_1"), log_word("outcome", "succeeded"),
+             log_number("attempt", -2), log_ms("took_ms", 1234567));
     text = end(test);
     line = parsed(text);
     assert_memory_equal(text, "{\"time\":\"", 9);
@@ -74,7 +74,8 @@ static void a_line_may_have_no_fields_and_a_field_no_value(void **state)
 
     begin();
     log_warn("a.b");
-    assert_non_null(strstr(end(test), "\"level\":\"warn\",\"program\":\"docket-test\",\"event\":\"a.b\"}\n"));
+    assert_non_null(
+        strstr(end(test), "\"level\":\"warn\",\"program\":\"docket-test\",\"event\":\"a.b\"}\n"));
     begin();
     log_warn("a.b", log_id("id", NULL));
     assert_non_null(strstr(end(test), "\"id\":null}\n"));
@@ -120,8 +121,8 @@ static void a_field_that_does_not_fit_is_left_out_of_a_whole_line(void **state)
 
     memset(long_text, 1, 255); /* six bytes each, when escaped */
     begin();
-    log_info("a.b", log_word("one", long_text), log_word("two", long_text), log_word("three", long_text),
-             log_number("four", 4));
+    log_info("a.b", log_word("one", long_text), log_word("two", long_text),
+             log_word("three", long_text), log_number("four", 4));
     text = end(test);
     line = parsed(text);
     assert_in_range(strlen(text), 1024, 4096);
@@ -139,7 +140,8 @@ static void an_error_shows_its_code_and_cause_but_not_its_text(void **state)
     begin();
     log_err("request.failed", &test->err, log_id("request", "pri_1"));
     text = end(test);
-    assert_non_null(strstr(text, "\"code\":\"bad_request\",\"cause\":\"\",\"request\":\"pri_1\"}\n"));
+    assert_non_null(
+        strstr(text, "\"code\":\"bad_request\",\"cause\":\"\",\"request\":\"pri_1\"}\n"));
     assert_null(strstr(text, "value"));
 }
 

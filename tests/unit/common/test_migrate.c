@@ -66,8 +66,10 @@ static void an_applied_file_that_changed_is_named(void **state)
 
     assert_int_equal(check_unchanged(&migration, sha256("select 1;\n", hex), &test->err), 0);
     assert_string_equal(hex, "4a45092ccf992ea92250053a80b931b787924ba61648f420555511b84f10ab6c");
-    assert_int_equal(check_unchanged(&migration, sha256("select 2;\n", hex), &test->err), -ERR_INTERNAL);
-    assert_string_equal(test->err.cause, "schemas/sql/0001_core.sql has changed since it was applied");
+    assert_int_equal(check_unchanged(&migration, sha256("select 2;\n", hex), &test->err),
+                     -ERR_INTERNAL);
+    assert_string_equal(test->err.cause,
+                        "schemas/sql/0001_core.sql has changed since it was applied");
 }
 
 static void waiting_ends_when_it_is_told_to_stop(void **state)

@@ -28,16 +28,24 @@ static const char *said(struct test *test, const struct schema *schema, const ch
     return shown(test, &errors);
 }
 
-#define ERROR(type, loc, msg) "[ { \"type\": \"" type "\", \"loc\": [ " loc " ], \"msg\": \"" msg "\" } ]"
+#define ERROR(type, loc, msg) \
+    "[ { \"type\": \"" type "\", \"loc\": [ " loc " ], \"msg\": \"" msg "\" } ]"
 
 /* --- parsing */
 
 static void a_body_of_plain_json_is_parsed(void **state)
 {
     static const char *const rows[] = {
-        "{}", "[]", "null", " [ 1 , -0 , 1.5e+3 , 2E-2 , true , false , null , \"\" ] \r\n\t", "7", "\"x\"",
-        "{\"a\":{\"b\":[{}]},\"\":\"\\u00e9 \\ud83d\\ude00 \\\" \\\\ \\/ \\b\\f\\n\\r\\t\"}", "\"\xf0\x9f\x98\x80\"",
-        "\"\x7f\"", "[9223372036854775807]",
+        "{}",
+        "[]",
+        "null",
+        " [ 1 , -0 , 1.5e+3 , 2E-2 , true , false , null , \"\" ] \r\n\t",
+        "7",
+        "\"x\"",
+        "{\"a\":{\"b\":[{}]},\"\":\"\\u00e9 \\ud83d\\ude00 \\\" \\\\ \\/ \\b\\f\\n\\r\\t\"}",
+        "\"\xf0\x9f\x98\x80\"",
+        "\"\x7f\"",
+        "[9223372036854775807]",
     };
     struct schema_errors errors = { 0 };
 
@@ -86,28 +94,30 @@ static void what_json_does_not_allow_is_refused_with_its_position(void **state)
         { "\"a\nb\"", 2 },
         { "\"\\x\"", 2 },
         { "\"\\u12g4\"", 1 },
-        { "\"\\u0000\"", 1 },               /* no text of PostgreSQL holds it */
+        { "\"\\u0000\"", 1 }, /* no text of PostgreSQL holds it */
         { "{\"a\\u0000b\":1}", 3 },
-        { "\"\\ud800\"", 1 },               /* a surrogate alone */
+        { "\"\\ud800\"", 1 }, /* a surrogate alone */
         { "\"\\udc00\\ud800\"", 1 },
         { "\"\\ud800\\u0041\"", 1 },
         { "\"\xff\"", 1 },
-        { "\"\xc0\x80\"", 1 },              /* NUL in too many bytes */
-        { "\"\xed\xa0\x80\"", 1 },          /* a surrogate in UTF-8 */
+        { "\"\xc0\x80\"", 1 },     /* NUL in too many bytes */
+        { "\"\xed\xa0\x80\"", 1 }, /* a surrogate in UTF-8 */
         { "\"\xf4\x90\x80\x80\"", 1 },
         { "\"\xe2\x82\"", 1 },
-        { "\xef\xbb\xbf{}", 0 },            /* a byte order mark */
-        { "{\"\xc3\xa9\": x}", 6 },         /* counted in characters */
+        { "\xef\xbb\xbf{}", 0 },    /* a byte order mark */
+        { "{\"\xc3\xa9\": x}", 6 }, /* counted in characters */
     };
     struct test *test = *state;
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct schema_errors errors = { 0 };
         json_object *value = NULL;
-        const char *expected = arena_printf(
-            test->arena, ERROR("json_invalid", "\"body\", %d", "JSON decode error"), rows[i].position);
+        const char *expected =
+            arena_printf(test->arena, ERROR("json_invalid", "\"body\", %d", "JSON decode error"),
+                         rows[i].position);
 
-        assert_int_equal(schema_parse(rows[i].text, strlen(rows[i].text), &value, &errors), -ERR_INVALID);
+        assert_int_equal(schema_parse(rows[i].text, strlen(rows[i].text), &value, &errors),
+                         -ERR_INVALID);
         assert_null(value);
         assert_string_equal(shown(test, &errors), expected);
     }
@@ -146,15 +156,21 @@ static void depth_has_an_end(void **state)
 static void each_type_takes_its_values_and_says_what_is_wrong(void **state)
 {
 #define AT "\"body\""
-    static const char *const two[] = { "read", "write", NULL }, *const three[] = { "a", "b", "c", NULL };
-    static const struct schema string = { .type = SCHEMA_STRING }, short_string = { SCHEMA_STRING, .min = 1, .max = 3 },
-                               access = { SCHEMA_STRING, .words = two }, word = { SCHEMA_STRING, .words = three },
-                               integer = { .type = SCHEMA_INT }, page = { SCHEMA_INT, .min = 1, .max = 100 },
+    static const char *const two[] = { "read", "write", NULL }, *const three[] = { "a", "b", "c",
+                                                                                   NULL };
+    static const struct schema string = { .type = SCHEMA_STRING },
+                               short_string = { SCHEMA_STRING, .min = 1, .max = 3 },
+                               access = { SCHEMA_STRING, .words = two },
+                               word = { SCHEMA_STRING, .words = three },
+                               integer = { .type = SCHEMA_INT },
+                               page = { SCHEMA_INT, .min = 1, .max = 100 },
                                flag = { .type = SCHEMA_BOOL }, time = { .type = SCHEMA_DATETIME },
                                key = { .type = SCHEMA_KEY }, email = { .type = SCHEMA_EMAIL },
                                phone = { .type = SCHEMA_PHONE }, uuid = { .type = SCHEMA_UUID },
-                               object = { .type = SCHEMA_OBJECT }, strings = { .type = SCHEMA_STRINGS },
-                               list = { SCHEMA_LIST, .min = 1, .max = 2, .item = &integer }, any = { .type = SCHEMA_ANY };
+                               object = { .type = SCHEMA_OBJECT },
+                               strings = { .type = SCHEMA_STRINGS },
+                               list = { SCHEMA_LIST, .min = 1, .max = 2, .item = &integer },
+                               any = { .type = SCHEMA_ANY };
     static const struct {
         const struct schema *schema;
         const char *json, *errors;
@@ -163,8 +179,10 @@ static void each_type_takes_its_values_and_says_what_is_wrong(void **state)
         { &string, "1", ERROR("string_type", AT, "Input should be a valid string") },
         { &string, "null", ERROR("string_type", AT, "Input should be a valid string") },
         { &short_string, "\"\xc3\xa9\xc3\xa9\xc3\xa9\"", "" }, /* characters, not bytes */
-        { &short_string, "\"\"", ERROR("string_too_short", AT, "String should have at least 1 character") },
-        { &short_string, "\"abcd\"", ERROR("string_too_long", AT, "String should have at most 3 characters") },
+        { &short_string, "\"\"",
+          ERROR("string_too_short", AT, "String should have at least 1 character") },
+        { &short_string, "\"abcd\"",
+          ERROR("string_too_long", AT, "String should have at most 3 characters") },
         { &access, "\"write\"", "" },
         { &access, "\"Write\"", ERROR("enum", AT, "Input should be 'read' or 'write'") },
         { &access, "1", ERROR("enum", AT, "Input should be 'read' or 'write'") },
@@ -174,56 +192,111 @@ static void each_type_takes_its_values_and_says_what_is_wrong(void **state)
         { &integer, "\" 7 \"", "" },
         { &integer, "\"7.0\"", "" },
         { &integer, "true", "" },
-        { &integer, "7.5", ERROR("int_from_float", AT, "Input should be a valid integer, got a number with a fractional part") },
-        { &integer, "1e30", ERROR("int_from_float", AT, "Input should be a valid integer, got a number with a fractional part") },
-        { &integer, "\"x\"", ERROR("int_parsing", AT, "Input should be a valid integer, unable to parse string as an integer") },
-        { &integer, "\"\"", ERROR("int_parsing", AT, "Input should be a valid integer, unable to parse string as an integer") },
+        { &integer, "7.5",
+          ERROR("int_from_float", AT,
+                "Input should be a valid integer, got a number with a fractional part") },
+        { &integer, "1e30",
+          ERROR("int_from_float", AT,
+                "Input should be a valid integer, got a number with a fractional part") },
+        { &integer, "\"x\"",
+          ERROR("int_parsing", AT,
+                "Input should be a valid integer, unable to parse string as an integer") },
+        { &integer, "\"\"",
+          ERROR("int_parsing", AT,
+                "Input should be a valid integer, unable to parse string as an integer") },
         { &integer, "[]", ERROR("int_type", AT, "Input should be a valid integer") },
-        { &integer, "18446744073709551615", ERROR("int_parsing_size", AT, "Unable to parse input string as an integer, exceeded maximum size") },
-        { &page, "0", ERROR("greater_than_equal", AT, "Input should be greater than or equal to 1") },
+        { &integer, "18446744073709551615",
+          ERROR("int_parsing_size", AT,
+                "Unable to parse input string as an integer, exceeded maximum size") },
+        { &page, "0",
+          ERROR("greater_than_equal", AT, "Input should be greater than or equal to 1") },
         { &page, "101", ERROR("less_than_equal", AT, "Input should be less than or equal to 100") },
         { &flag, "true", "" },
         { &flag, "0", "" },
         { &flag, "1.0", "" },
         { &flag, "\"oFF\"", "" },
-        { &flag, "\"maybe\"", ERROR("bool_parsing", AT, "Input should be a valid boolean, unable to interpret input") },
-        { &flag, "2", ERROR("bool_parsing", AT, "Input should be a valid boolean, unable to interpret input") },
+        { &flag, "\"maybe\"",
+          ERROR("bool_parsing", AT, "Input should be a valid boolean, unable to interpret input") },
+        { &flag, "2",
+          ERROR("bool_parsing", AT, "Input should be a valid boolean, unable to interpret input") },
         { &flag, "0.5", ERROR("bool_type", AT, "Input should be a valid boolean") },
         { &flag, "null", ERROR("bool_type", AT, "Input should be a valid boolean") },
         { &time, "\"2024-08-01T14:38:32.499588Z\"", "" },
         { &time, "\"2024-08-01\"", "" },
         { &time, "1722523112", ERROR("datetime_type", AT, "Input should be a valid datetime") },
-        { &time, "\"soon\"", ERROR("datetime_from_date_parsing", AT, "Input should be a valid datetime or date, input is too short") },
-        { &time, "\"not a date\"", ERROR("datetime_from_date_parsing", AT, "Input should be a valid datetime or date, invalid character in year") },
-        { &time, "\"2024/08/01\"", ERROR("datetime_from_date_parsing", AT, "Input should be a valid datetime or date, invalid date separator, expected `-`") },
-        { &time, "\"2024-13-01\"", ERROR("datetime_from_date_parsing", AT, "Input should be a valid datetime or date, month value is outside expected range of 1-12") },
-        { &time, "\"2024-02-30\"", ERROR("datetime_from_date_parsing", AT, "Input should be a valid datetime or date, day value is outside expected range") },
-        { &time, "\"2024-08-01T25:00:00\"", ERROR("datetime_from_date_parsing", AT, "Input should be a valid datetime or date, unexpected extra characters at the end of the input") },
+        { &time, "\"soon\"",
+          ERROR("datetime_from_date_parsing", AT,
+                "Input should be a valid datetime or date, input is too short") },
+        { &time, "\"not a date\"",
+          ERROR("datetime_from_date_parsing", AT,
+                "Input should be a valid datetime or date, invalid character in year") },
+        { &time, "\"2024/08/01\"",
+          ERROR("datetime_from_date_parsing", AT,
+                "Input should be a valid datetime or date, invalid date separator, expected `-`") },
+        { &time, "\"2024-13-01\"",
+          ERROR(
+              "datetime_from_date_parsing", AT,
+              "Input should be a valid datetime or date, month value is outside expected range of 1-12") },
+        { &time, "\"2024-02-30\"",
+          ERROR("datetime_from_date_parsing", AT,
+                "Input should be a valid datetime or date, day value is outside expected range") },
+        { &time, "\"2024-08-01T25:00:00\"",
+          ERROR(
+              "datetime_from_date_parsing", AT,
+              "Input should be a valid datetime or date, unexpected extra characters at the end of the input") },
         { &key, "\"a.Key_1-2\"", "" },
-        { &key, "\"<key>\"", ERROR("value_error", AT, "Value error, FidesKeys must only contain alphanumeric characters, '.', '_', '<', '>' or '-'. Value provided: <key>") },
-        { &key, "\"a b\"", ERROR("value_error", AT, "Value error, FidesKeys must only contain alphanumeric characters, '.', '_', '<', '>' or '-'. Value provided: a b") },
+        { &key, "\"<key>\"",
+          ERROR(
+              "value_error", AT,
+              "Value error, FidesKeys must only contain alphanumeric characters, '.', '_', '<', '>' or '-'. Value provided: <key>") },
+        { &key, "\"a b\"",
+          ERROR(
+              "value_error", AT,
+              "Value error, FidesKeys must only contain alphanumeric characters, '.', '_', '<', '>' or '-'. Value provided: a b") },
         { &key, "7", ERROR("string_type", AT, "Input should be a valid string") },
         { &email, "\"Ada.L+x@mail.Example.co\"", "" },
-        { &email, "\"j\xc3\xb6rg@b\xc3\xbc" "cher.de\"", "" },
-        { &email, "\"ada\"", ERROR("value_error", AT, "value is not a valid email address: An email address must have an @-sign.") },
-        { &email, "\"@example.com\"", ERROR("value_error", AT, "value is not a valid email address: There must be something before the @-sign.") },
-        { &email, "\"ada@localhost\"", ERROR("value_error", AT, "value is not a valid email address: The part after the @-sign is not valid. It should have a period.") },
+        { &email,
+          "\"j\xc3\xb6rg@b\xc3\xbc"
+          "cher.de\"",
+          "" },
+        { &email, "\"ada\"",
+          ERROR("value_error", AT,
+                "value is not a valid email address: An email address must have an @-sign.") },
+        { &email, "\"@example.com\"",
+          ERROR("value_error", AT,
+                "value is not a valid email address: There must be something before the @-sign.") },
+        { &email, "\"ada@localhost\"",
+          ERROR(
+              "value_error", AT,
+              "value is not a valid email address: The part after the @-sign is not valid. It should have a period.") },
         { &phone, "\"\"", "" },
         { &phone, "\"+15558675309\"", "" },
-        { &phone, "\"5558675309\"", ERROR("value_error", AT, "Value error, Phone number must be formatted in E.164 format, i.e. '+15558675309'.") },
+        { &phone, "\"5558675309\"",
+          ERROR(
+              "value_error", AT,
+              "Value error, Phone number must be formatted in E.164 format, i.e. '+15558675309'.") },
         { &uuid, "\"0b1a0b1a-0000-4000-8000-00000000000F\"", "" },
-        { &uuid, "\"0b1a\"", ERROR("uuid_parsing", AT, "Input should be a valid UUID, expected 32 hexadecimal digits in groups of 8-4-4-4-12") },
-        { &uuid, "7", ERROR("uuid_type", AT, "UUID input should be a string, bytes or UUID object") },
+        { &uuid, "\"0b1a\"",
+          ERROR(
+              "uuid_parsing", AT,
+              "Input should be a valid UUID, expected 32 hexadecimal digits in groups of 8-4-4-4-12") },
+        { &uuid, "7",
+          ERROR("uuid_type", AT, "UUID input should be a string, bytes or UUID object") },
         { &object, "{\"x\":1}", "" },
         { &object, "[]", ERROR("dict_type", AT, "Input should be a valid dictionary") },
         { &strings, "{\"x\":\"y\"}", "" },
-        { &strings, "{\"x\":1}", ERROR("string_type", AT ", \"x\"", "Input should be a valid string") },
+        { &strings, "{\"x\":1}",
+          ERROR("string_type", AT ", \"x\"", "Input should be a valid string") },
         { &strings, "\"x\"", ERROR("dict_type", AT, "Input should be a valid dictionary") },
         { &list, "[1]", "" },
-        { &list, "[]", ERROR("too_short", AT, "List should have at least 1 item after validation, not 0") },
-        { &list, "[1,2,3]", ERROR("too_long", AT, "List should have at most 2 items after validation, not 3") },
+        { &list, "[]",
+          ERROR("too_short", AT, "List should have at least 1 item after validation, not 0") },
+        { &list, "[1,2,3]",
+          ERROR("too_long", AT, "List should have at most 2 items after validation, not 3") },
         { &list, "{}", ERROR("list_type", AT, "Input should be a valid list") },
-        { &list, "[1,\"x\"]", ERROR("int_parsing", AT ", 1", "Input should be a valid integer, unable to parse string as an integer") },
+        { &list, "[1,\"x\"]",
+          ERROR("int_parsing", AT ", 1",
+                "Input should be a valid integer, unable to parse string as an integer") },
         { &any, "null", "" },
         { &any, "{\"x\":[1]}", "" },
     };
@@ -243,29 +316,35 @@ static void a_text_without_a_bound_of_its_own_ends_at_100000_characters(void **s
     memset(json, 'x', 100003);
     json[0] = json[100002] = '"';
     json[100003] = '\0';
-    assert_string_equal(said(test, &string, json),
-                        ERROR("string_too_long", "\"body\"", "String should have at most 100000 characters"));
-    assert_string_equal(said(test, &key, json),
-                        ERROR("string_too_long", "\"body\"", "String should have at most 512 characters"));
+    assert_string_equal(
+        said(test, &string, json),
+        ERROR("string_too_long", "\"body\"", "String should have at most 100000 characters"));
+    assert_string_equal(said(test, &key, json), ERROR("string_too_long", "\"body\"",
+                                                      "String should have at most 512 characters"));
 }
 
-static void never_both(json_object *value, const struct schema_loc *loc, struct schema_errors *errors)
+static void never_both(json_object *value, const struct schema_loc *loc,
+                       struct schema_errors *errors)
 {
     if (schema_get(value, "rules") && schema_get(value, "action_type"))
-        schema_error(errors, loc, "value_error", "Value error, Provide either 'action_type' or 'rules', not both.");
+        schema_error(errors, loc, "value_error",
+                     "Value error, Provide either 'action_type' or 'rules', not both.");
 }
 
 static const struct schema policy = {
     SCHEMA_OBJECT,
-    .fields = (const struct schema_field[]){
-        { "name", .required = true, .schema = { .type = SCHEMA_STRING } },
-        { "key", .nullable = true, .schema = { .type = SCHEMA_KEY } },
-        { "execution_timeframe", .nullable = true, .schema = { .type = SCHEMA_INT } },
-        { "client_secret", .required = false, .nullable = true, .schema = { .type = SCHEMA_STRING } },
-        { "rules", .schema = { SCHEMA_LIST, .item = &(const struct schema){ .type = SCHEMA_ANY } } },
-        { "action_type", .schema = { .type = SCHEMA_STRING } },
-        { 0 },
-    },
+    .fields =
+        (const struct schema_field[]){
+            { "name", .required = true, .schema = { .type = SCHEMA_STRING } },
+            { "key", .nullable = true, .schema = { .type = SCHEMA_KEY } },
+            { "execution_timeframe", .nullable = true, .schema = { .type = SCHEMA_INT } },
+            { "client_secret", .required = false, .nullable = true,
+              .schema = { .type = SCHEMA_STRING } },
+            { "rules",
+              .schema = { SCHEMA_LIST, .item = &(const struct schema){ .type = SCHEMA_ANY } } },
+            { "action_type", .schema = { .type = SCHEMA_STRING } },
+            { 0 },
+        },
     .check = never_both,
 };
 static const struct schema policies = { SCHEMA_LIST, .max = 50, .item = &policy };
@@ -274,34 +353,39 @@ static void errors_say_where(void **state)
 {
     struct test *test = *state;
 
-    assert_string_equal(said(test, &policies, "[{\"name\":\"a\",\"more\":1},{\"name\":\"b\",\"key\":null}]"), "");
+    assert_string_equal(
+        said(test, &policies, "[{\"name\":\"a\",\"more\":1},{\"name\":\"b\",\"key\":null}]"), "");
     assert_string_equal(said(test, &policies, "[{\"name\":\"a\"},{}]"),
                         ERROR("missing", "\"body\", 1, \"name\"", "Field required"));
-    assert_string_equal(said(test, &policies, "[{\"name\":null}]"),
-                        ERROR("string_type", "\"body\", 0, \"name\"", "Input should be a valid string"));
-    assert_string_equal(said(test, &policies, "[7]"),
-                        ERROR("model_attributes_type", "\"body\", 0",
-                              "Input should be a valid dictionary or object to extract fields from"));
+    assert_string_equal(
+        said(test, &policies, "[{\"name\":null}]"),
+        ERROR("string_type", "\"body\", 0, \"name\"", "Input should be a valid string"));
+    assert_string_equal(
+        said(test, &policies, "[7]"),
+        ERROR("model_attributes_type", "\"body\", 0",
+              "Input should be a valid dictionary or object to extract fields from"));
 }
 
 static void every_error_is_told_at_once(void **state)
 {
     struct test *test = *state;
 
-    assert_string_equal(said(test, &policies, "[{\"key\":1},{}]"),
-                        "[ { \"type\": \"missing\", \"loc\": [ \"body\", 0, \"name\" ], \"msg\": \"Field required\" }, "
-                        "{ \"type\": \"string_type\", \"loc\": [ \"body\", 0, \"key\" ], "
-                        "\"msg\": \"Input should be a valid string\" }, "
-                        "{ \"type\": \"missing\", \"loc\": [ \"body\", 1, \"name\" ], \"msg\": \"Field required\" } ]");
+    assert_string_equal(
+        said(test, &policies, "[{\"key\":1},{}]"),
+        "[ { \"type\": \"missing\", \"loc\": [ \"body\", 0, \"name\" ], \"msg\": \"Field required\" }, "
+        "{ \"type\": \"string_type\", \"loc\": [ \"body\", 0, \"key\" ], "
+        "\"msg\": \"Input should be a valid string\" }, "
+        "{ \"type\": \"missing\", \"loc\": [ \"body\", 1, \"name\" ], \"msg\": \"Field required\" } ]");
 }
 
 static void a_check_of_the_whole_runs_when_the_parts_are_right(void **state)
 {
     struct test *test = *state;
 
-    assert_string_equal(said(test, &policies, "[{\"name\":\"a\",\"rules\":[],\"action_type\":\"access\"}]"),
-                        ERROR("value_error", "\"body\", 0",
-                              "Value error, Provide either 'action_type' or 'rules', not both."));
+    assert_string_equal(
+        said(test, &policies, "[{\"name\":\"a\",\"rules\":[],\"action_type\":\"access\"}]"),
+        ERROR("value_error", "\"body\", 0",
+              "Value error, Provide either 'action_type' or 'rules', not both."));
     assert_string_equal(said(test, &policies, "[{\"rules\":[],\"action_type\":\"access\"}]"),
                         ERROR("missing", "\"body\", 0, \"name\"", "Field required"));
 }
@@ -309,10 +393,12 @@ static void a_check_of_the_whole_runs_when_the_parts_are_right(void **state)
 static const struct schema strict = {
     SCHEMA_OBJECT,
     .forbid_extra = true,
-    .fields = (const struct schema_field[]){
-        { "client_secret", .required = true, .nullable = true, .schema = { .type = SCHEMA_STRING } },
-        { 0 },
-    },
+    .fields =
+        (const struct schema_field[]){
+            { "client_secret", .required = true, .nullable = true,
+              .schema = { .type = SCHEMA_STRING } },
+            { 0 },
+        },
 };
 
 static void what_must_be_there_may_be_null_where_that_is_allowed(void **state)
@@ -322,13 +408,15 @@ static void what_must_be_there_may_be_null_where_that_is_allowed(void **state)
     assert_string_equal(said(test, &strict, "{\"client_secret\":null}"), "");
     assert_string_equal(said(test, &strict, "{}"),
                         ERROR("missing", "\"body\", \"client_secret\"", "Field required"));
-    assert_string_equal(said(test, &strict, "{\"client_secret\":\"x\",\"other\":1}"),
-                        ERROR("extra_forbidden", "\"body\", \"other\"", "Extra inputs are not permitted"));
+    assert_string_equal(
+        said(test, &strict, "{\"client_secret\":\"x\",\"other\":1}"),
+        ERROR("extra_forbidden", "\"body\", \"other\"", "Extra inputs are not permitted"));
 }
 
 static void the_list_of_errors_has_an_end(void **state)
 {
-    static const struct schema number = { .type = SCHEMA_INT }, numbers = { SCHEMA_LIST, .item = &number };
+    static const struct schema number = { .type = SCHEMA_INT },
+                               numbers = { SCHEMA_LIST, .item = &number };
     _cleanup_(json_object_putp) json_object *list = json_object_new_array();
     struct schema_errors errors = { 0 };
 
@@ -343,8 +431,9 @@ static void the_list_of_errors_has_an_end(void **state)
 
 static void members_are_read_as_leniently_as_they_are_checked(void **state)
 {
-    static const char json[] = "{\"text\":\"x\",\"null\":null,\"yes\":\"On\",\"no\":0,\"seven\":\"7\",\"eight\":8.0,"
-                               "\"wrong\":[]}";
+    static const char json[] =
+        "{\"text\":\"x\",\"null\":null,\"yes\":\"On\",\"no\":0,\"seven\":\"7\",\"eight\":8.0,"
+        "\"wrong\":[]}";
     struct schema_errors errors = { 0 };
     _cleanup_(json_object_putp) json_object *object = NULL;
 
@@ -390,13 +479,35 @@ static void booleans_and_numbers_of_a_query_are_read(void **state)
 static void addresses_that_cannot_be_are_refused(void **state)
 {
     static const char *const wrong[] = {
-        "", "@", "a@", "@b.co", "a", "a@b", "a@b.", "a@.b", "a@b..co", "a@-b.co", "a@b-.co", "a@b_c.co", ".a@b.co",
-        "a.@b.co", "a..a@b.co", "a b@c.co", "a@b c.co", "<a@b.co>", "a@b.co,c@d.co", "a@127.0.0.1", "a@[127.0.0.1]",
-        "\"a b\"@c.co", "a\n@b.co", "a@b.co\n",
+        "",
+        "@",
+        "a@",
+        "@b.co",
+        "a",
+        "a@b",
+        "a@b.",
+        "a@.b",
+        "a@b..co",
+        "a@-b.co",
+        "a@b-.co",
+        "a@b_c.co",
+        ".a@b.co",
+        "a.@b.co",
+        "a..a@b.co",
+        "a b@c.co",
+        "a@b c.co",
+        "<a@b.co>",
+        "a@b.co,c@d.co",
+        "a@127.0.0.1",
+        "a@[127.0.0.1]",
+        "\"a b\"@c.co",
+        "a\n@b.co",
+        "a@b.co\n",
         "a123456789a123456789a123456789a123456789a123456789a123456789a1234@b.co",
         "a@b123456789b123456789b123456789b123456789b123456789b123456789b123.co",
     };
-    static const char *const right[] = { "a@b.co", "a@b@b.co", "a.b-c_d+e@1-2.b3.co", "!#$%&'*+-/=?^_`{|}~@b.co" };
+    static const char *const right[] = { "a@b.co", "a@b@b.co", "a.b-c_d+e@1-2.b3.co",
+                                         "!#$%&'*+-/=?^_`{|}~@b.co" };
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(wrong); i++)
@@ -429,15 +540,22 @@ static void a_key_is_made_from_a_name(void **state)
     } rows[] = {
         { "My Policy", "my_policy" },
         { "  My   Policy -- Two  ", "my_policy_two" },
-        { "Caf\xc3\xa9 \xc3\x9c" "ber Stra\xc3\x9f" "e", "cafe_uber_strasse" },
-        { "\xc3\x86on \xc5\x81\xc3\xb3" "d\xc5\xba \xc4\xb0zmir", "aeon_lodz_izmir" },
-        { "e\xcc\x81t\xc3\xa9", "ete" },      /* a combining accent */
+        { "Caf\xc3\xa9 \xc3\x9c"
+          "ber Stra\xc3\x9f"
+          "e",
+          "cafe_uber_strasse" },
+        { "\xc3\x86on \xc5\x81\xc3\xb3"
+          "d\xc5\xba \xc4\xb0zmir",
+          "aeon_lodz_izmir" },
+        { "e\xcc\x81t\xc3\xa9", "ete" }, /* a combining accent */
         { "a!b(c)d.e", "abcde" },
         { "snake_case", "snake_case" },
         { "a _ b", "a___b" },
         { "\xe6\x97\xa5\xe6\x9c\xac a", "a" },
         { "-a-", "_a_" },
-        { "\xff" "a", "a" },
+        { "\xff"
+          "a",
+          "a" },
         { "", "" },
     };
     struct test *test = *state;

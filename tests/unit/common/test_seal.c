@@ -31,13 +31,18 @@ static void what_is_sealed_opens_in_its_place_only(void **state)
     sealed = seal_close(&key, "identity", "pri_1", bytes_of("ada@example.com"), test->arena);
     assert_int_equal(sealed.length, strlen("ada@example.com") + SEAL_OVERHEAD_BYTES);
 
-    assert_int_equal(seal_open(&other, "identity", "pri_1", sealed, test->arena, &plain, &test->err), -ERR_INTERNAL);
-    assert_int_equal(seal_open(&key, "identity", "pri_2", sealed, test->arena, &plain, &test->err), -ERR_INTERNAL);
-    assert_int_equal(seal_open(&key, "reason", "pri_1", sealed, test->arena, &plain, &test->err), -ERR_INTERNAL);
+    assert_int_equal(
+        seal_open(&other, "identity", "pri_1", sealed, test->arena, &plain, &test->err),
+        -ERR_INTERNAL);
+    assert_int_equal(seal_open(&key, "identity", "pri_2", sealed, test->arena, &plain, &test->err),
+                     -ERR_INTERNAL);
+    assert_int_equal(seal_open(&key, "reason", "pri_1", sealed, test->arena, &plain, &test->err),
+                     -ERR_INTERNAL);
     assert_string_equal(test->err.cause, "seal: reason does not open");
     assert_null(plain.data); /* untouched on failure */
 
-    assert_int_equal(seal_open(&key, "identity", "pri_1", sealed, test->arena, &plain, &test->err), 0);
+    assert_int_equal(seal_open(&key, "identity", "pri_1", sealed, test->arena, &plain, &test->err),
+                     0);
     assert_int_equal(plain.length, strlen("ada@example.com"));
     assert_string_equal(plain.data, "ada@example.com"); /* it ends in NUL */
 }
@@ -54,11 +59,12 @@ static void every_changed_or_missing_byte_is_noticed(void **state)
         uint8_t *changed = arena_memdup(test->arena, sealed.data, sealed.length);
 
         changed[i] ^= 1;
-        assert_int_equal(seal_open(&key, "identity", "pri_1", (struct bytes){ changed, sealed.length }, test->arena,
-                                   &plain, &test->err),
-                         -ERR_INTERNAL);
-        assert_int_equal(seal_open(&key, "identity", "pri_1", (struct bytes){ sealed.data, i }, test->arena, &plain,
+        assert_int_equal(seal_open(&key, "identity", "pri_1",
+                                   (struct bytes){ changed, sealed.length }, test->arena, &plain,
                                    &test->err),
+                         -ERR_INTERNAL);
+        assert_int_equal(seal_open(&key, "identity", "pri_1", (struct bytes){ sealed.data, i },
+                                   test->arena, &plain, &test->err),
                          -ERR_INTERNAL);
     }
 }
@@ -84,11 +90,13 @@ static void nothing_stays_nothing_and_empty_stays_empty(void **state)
     seal_key_new(&key);
     sealed = seal_close(&key, "reason", "pri_1", (struct bytes){ 0 }, test->arena);
     assert_null(sealed.data);
-    assert_int_equal(seal_open(&key, "reason", "pri_1", sealed, test->arena, &plain, &test->err), 0);
+    assert_int_equal(seal_open(&key, "reason", "pri_1", sealed, test->arena, &plain, &test->err),
+                     0);
     assert_null(plain.data);
 
     sealed = seal_close(&key, "reason", "pri_1", bytes_of(""), test->arena);
-    assert_int_equal(seal_open(&key, "reason", "pri_1", sealed, test->arena, &plain, &test->err), 0);
+    assert_int_equal(seal_open(&key, "reason", "pri_1", sealed, test->arena, &plain, &test->err),
+                     0);
     assert_non_null(plain.data);
     assert_int_equal(plain.length, 0);
 }
@@ -104,10 +112,13 @@ static void a_request_key_comes_back_from_its_wrapped_form(void **state)
     seal_key_new(&key);
     wrapped = seal_key_wrap(ring, &key, "pri_1", test->arena, &key_id);
     assert_string_equal(key_id, "a");
-    assert_int_equal(seal_key_unwrap(ring, key_id, wrapped, "pri_2", &back, &test->err), -ERR_INTERNAL);
-    assert_int_equal(seal_key_unwrap(ring, "z", wrapped, "pri_1", &back, &test->err), -ERR_INTERNAL);
+    assert_int_equal(seal_key_unwrap(ring, key_id, wrapped, "pri_2", &back, &test->err),
+                     -ERR_INTERNAL);
+    assert_int_equal(seal_key_unwrap(ring, "z", wrapped, "pri_1", &back, &test->err),
+                     -ERR_INTERNAL);
     assert_string_equal(test->err.cause, "seal: no master key 'z'");
-    assert_int_equal(seal_key_unwrap(ring, key_id, (struct bytes){ wrapped.data, 71 }, "pri_1", &back, &test->err),
+    assert_int_equal(seal_key_unwrap(ring, key_id, (struct bytes){ wrapped.data, 71 }, "pri_1",
+                                     &back, &test->err),
                      -ERR_INTERNAL);
     assert_int_equal(seal_key_unwrap(ring, key_id, wrapped, "pri_1", &back, &test->err), 0);
     assert_memory_equal(&key, &back, sizeof(key));
@@ -123,10 +134,12 @@ static void the_first_key_of_the_ring_seals_and_all_open(void **state)
 
     sealed = seal_ring_close(before, "secrets", "con_1", bytes_of("{}"), test->arena);
     assert_memory_equal(sealed.data, "\1a", 2);
-    assert_int_equal(seal_ring_open(without, "secrets", "con_1", sealed, test->arena, &plain, &test->err),
-                     -ERR_INTERNAL);
+    assert_int_equal(
+        seal_ring_open(without, "secrets", "con_1", sealed, test->arena, &plain, &test->err),
+        -ERR_INTERNAL);
     assert_string_equal(test->err.cause, "seal: no master key for secrets");
-    assert_int_equal(seal_ring_open(turned, "secrets", "con_1", sealed, test->arena, &plain, &test->err), 0);
+    assert_int_equal(
+        seal_ring_open(turned, "secrets", "con_1", sealed, test->arena, &plain, &test->err), 0);
     assert_string_equal(plain.data, "{}");
 
     sealed = seal_ring_close(turned, "secrets", "con_1", bytes_of("{}"), test->arena);
@@ -137,13 +150,15 @@ static void a_cut_ring_value_is_an_error_and_no_crash(void **state)
 {
     struct test *test = *state;
     _cleanup_(seal_ring_freep) struct seal_ring *ring = ring_of(KEY_A);
-    struct bytes sealed = seal_ring_close(ring, "secrets", "con_1", bytes_of("{}"), test->arena), plain = { 0 };
+    struct bytes sealed = seal_ring_close(ring, "secrets", "con_1", bytes_of("{}"), test->arena),
+                 plain = { 0 };
 
     for (size_t i = 0; i < sealed.length; i++) {
         struct bytes cut = { arena_memdup(test->arena, sealed.data, i), i };
 
-        assert_int_equal(seal_ring_open(ring, "secrets", "con_1", cut, test->arena, &plain, &test->err),
-                         -ERR_INTERNAL);
+        assert_int_equal(
+            seal_ring_open(ring, "secrets", "con_1", cut, test->arena, &plain, &test->err),
+            -ERR_INTERNAL);
     }
 }
 
@@ -179,7 +194,8 @@ static void a_wrong_setting_is_told_by_its_place_never_by_its_value(void **state
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct seal_ring *ring = NULL;
 
-        assert_int_equal(seal_ring_new(rows[i].keys, rows[i].hash_key, &ring, &test->err), -ERR_INTERNAL);
+        assert_int_equal(seal_ring_new(rows[i].keys, rows[i].hash_key, &ring, &test->err),
+                         -ERR_INTERNAL);
         assert_string_equal(test->err.cause, rows[i].cause);
         assert_null(ring);
     }

@@ -8,8 +8,9 @@ static void a_block_becomes_its_name_and_its_text_as_it_stands(void **state)
 {
     (void)state;
     assert_string_equal(SQL_sample_escapes.name, "sample_escapes");
-    assert_string_equal(SQL_sample_escapes.text, "select '\\x00', E'a\\nb', \"Column\"  -- but not the end of a line\n"
-                                                 "from   \"Table\" where a = '%s';\n");
+    assert_string_equal(SQL_sample_escapes.text,
+                        "select '\\x00', E'a\\nb', \"Column\"  -- but not the end of a line\n"
+                        "from   \"Table\" where a = '%s';\n");
     assert_string_equal(SQL_sample_last.name, "sample_last");
     assert_string_equal(SQL_sample_last.text, "select 2\n");
 }
