@@ -1,0 +1,603 @@
+#include "api/connection.h"
+
+#include <string.h>
+
+#include "api/connection.sql.h"
+#include "api/resource.h"
+#include "api/secret.h"
+#include "common/log.h"
+
+enum { TYPES_ASKED_MAX = 64, DESCRIPTION_CHARS_MAX = 10000 };
+
+/* Every type of the contract, so that bodies and filters parse; the first is what this version has. */
+static const char *const types[] = {
+    "https", "attentive_email", "aws", "bigquery", "datahub", "dynamodb", "fides", "generic_consent_email",
+    "generic_erasure_email", "dynamic_erasure_email", "entra", "google_cloud_sql_mysql",
+    "google_cloud_sql_postgres", "google_workspace", "manual", "manual_webhook", "manual_task", "jira_ticket",
+    "mariadb", "mongodb", "mssql", "mysql", "okta", "postgres", "rds_mysql", "rds_postgres", "redshift", "s3",
+    "saas", "scylla", "snowflake", "sovrn", "timescale", "website", "test_datastore", "test_website", NULL,
+};
+static const char *const accesses[] = { "read", "write", NULL };
+static const char *const test_statuses[] = { "passed", "failed", "untested", NULL };
+static const char *const system_types[] = {
+    "data_catalog", "database", "email", "manual", "saas", "service", "system", "website", NULL,
+};
+
+/* --- the object --------------------------------------------------------------------------------------- */
+
+static int open_secrets(struct api_call *call, const char *id, struct bytes sealed, json_object **ret,
+                        struct err *err)
+{
+    struct bytes plain;
+    int r = seal_ring_open(call->api->ring, "secrets", id, sealed, call->arena, &plain, err);
+
+    if (r < 0)
+        return r;
+    *ret = api_json_parse(plain.data);
+    return 0;
+}
+
+/* Of a row's column; NULL when there are none, or none that can be opened. */
+static json_object *secrets_of(struct api_call *call, const PGresult *rows, int row, int column, const char *id)
+{
+    json_object *secrets = NULL;
+    struct bytes sealed;
+    struct err err;
+
+    sealed.data = db_get_bytes(rows, row, column, &sealed.length);
+    if (sealed.data && open_secrets(call, id, sealed, &secrets, &err) < 0)
+        log_err("connection.secrets_unreadable", &err, log_id("connection", id));
+    return secrets;
+}
+
+static json_object *shown_secrets(struct api_call *call, const PGresult *rows, int row, int column, const char *id)
+{
+    _cleanup_(json_object_putp) json_object *secrets = secrets_of(call, rows, row, column, id);
+
+    return secrets ? secret_masked(secrets) : NULL;
+}
+
+static json_object *texts(const PGresult *rows, int row, int column, struct arena *arena)
+{
+    json_object *list;
+    const char **each;
+    int count;
+
+    if (db_is_null(rows, row, column))
+        return NULL;
+    each = db_get_texts(rows, row, column, arena, &count);
+    list = json_object_new_array();
+    for (int i = 0; i < count; i++)
+        json_object_array_add(list, api_json_text(each[i]));
+    return list;
+}
+
+static json_object *boolean(const PGresult *rows, int row, int column)
+{
+    return db_is_null(rows, row, column) ? NULL : json_object_new_boolean(db_get_bool(rows, row, column));
+}
+
+json_object *connection_object(struct api_call *call, const PGresult *rows, int row, int column)
+{
+    enum { ID, KEY, NAME, DESCRIPTION, TYPE, ACCESS, CREATED, UPDATED, DISABLED, TESTED, SUCCEEDED, ACTIONS, SECRETS };
+    const char *id = db_get_text(rows, row, column + ID);
+    json_object *object = json_object_new_object();
+    const struct {
+        const char *name;
+        json_object *value;
+    } members[] = {
+        { "name", api_json_text(db_get_text(rows, row, column + NAME)) },
+        { "key", api_json_text(db_get_text(rows, row, column + KEY)) },
+        { "description", api_json_text(db_get_text(rows, row, column + DESCRIPTION)) },
+        { "connection_type", api_json_text(db_get_text(rows, row, column + TYPE)) },
+        { "access", api_json_text(db_get_text(rows, row, column + ACCESS)) },
+        { "created_at", api_json_time(db_get_time(rows, row, column + CREATED)) },
+        { "updated_at", api_json_time(db_get_time(rows, row, column + UPDATED)) },
+        { "disabled", boolean(rows, row, column + DISABLED) },
+        { "last_test_timestamp", api_json_time(db_get_time(rows, row, column + TESTED)) },
+        { "last_test_succeeded", boolean(rows, row, column + SUCCEEDED) },
+        { "secrets", shown_secrets(call, rows, row, column + SECRETS, id) },
+        { "saas_config", NULL },
+        { "authorized", json_object_new_boolean(false) },
+        { "enabled_actions", texts(rows, row, column + ACTIONS, call->arena) },
+        { "linked_systems", json_object_new_array() },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(members); i++)
+        json_object_object_add(object, members[i].name, members[i].value);
+    return object;
+}
+
+/* --- finding one -------------------------------------------------------------------------------------- */
+
+int connection_unknown(const char *key, struct err *err)
+{
+    return err_set(err, ERR_NOT_FOUND, "No connection configuration found with key '%s'.", key);
+}
+
+/* One row, or none. */
+static int run_by_key(struct api_call *call, const struct sql *sql, const char *key, PGresult **ret, struct err *err)
+{
+    struct db_args *args = db_args_new(call->arena);
+
+    db_text(args, key);
+    return db_run(call->db, sql, args, ret, err);
+}
+
+static int read_object(struct api_call *call, const char *key, json_object **ret, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    int r = run_by_key(call, &SQL_connection_by_key, key, &rows, err);
+
+    if (r < 0)
+        return r;
+    if (!PQntuples(rows))
+        return connection_unknown(key, err);
+    *ret = connection_object(call, rows, 0, 0);
+    return 0;
+}
+
+/* What decides about a change; id NULL: there is none. */
+struct state {
+    const char *id;
+    bool disabled, has_webhooks;
+    json_object *secrets; /* to be put; NULL: none, or none that can be opened */
+};
+
+static void state_free(struct state *state)
+{
+    json_object_put(state->secrets);
+}
+
+static int read_state(struct api_call *call, const char *key, struct state *ret, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    int r = run_by_key(call, &SQL_connection_state, key, &rows, err);
+
+    if (r < 0 || !PQntuples(rows))
+        return r;
+    ret->id = db_dup_text(rows, 0, 0, call->arena);
+    ret->disabled = db_get_bool(rows, 0, 1);
+    ret->has_webhooks = db_get_bool(rows, 0, 2);
+    ret->secrets = secrets_of(call, rows, 0, 3, ret->id);
+    return 0;
+}
+
+/* --- listing ------------------------------------------------------------------------------------------ */
+
+/* A text of the query as PostgreSQL takes it; NULL when absent. */
+static int query_text(struct api_call *call, const char *name, const char **ret, struct err *err)
+{
+    const char *text = http_query(call->http, name);
+
+    if (text && !schema_is_utf8(text, strlen(text)))
+        return api_invalid(call, err, "query", name, "string_unicode",
+                           "Input should be a valid string, unable to parse raw data as a unicode string");
+    *ret = text;
+    return 0;
+}
+
+static int query_word(struct api_call *call, const char *name, const char *const *words, const char **ret,
+                      struct err *err)
+{
+    _cleanup_(buf_free) struct buf list = BUF_INIT(4096);
+    const char *text = http_query(call->http, name);
+    int i = 0;
+
+    for (; text && words[i] && strcmp(words[i], text) != 0; i++)
+        buf_printf(&list, "%s'%s'", !i ? "" : words[i + 1] ? ", " : " or ", words[i]);
+    if (text && !words[i])
+        return api_invalid(call, err, "query", name, "enum", "Input should be %s", list.data);
+    *ret = text;
+    return 0;
+}
+
+/* Null when the query says nothing. */
+static int query_flag(struct api_call *call, const char *name, struct db_args *args, struct err *err)
+{
+    bool value = false;
+    int r = api_query_bool(call, name, false, &value, err);
+
+    if (r < 0)
+        return r;
+    if (http_query(call->http, name))
+        db_bool(args, value);
+    else
+        db_null(args);
+    return 0;
+}
+
+/* Types that nobody knows are taken for names of SaaS connectors, of which there are none: they match nothing. */
+static void query_types(struct api_call *call, struct db_args *args)
+{
+    struct db_column *column = db_array(args, DB_TEXT);
+    const char *asked[TYPES_ASKED_MAX];
+    int count = http_queries(call->http, "connection_type", asked, TYPES_ASKED_MAX);
+
+    for (int i = 0; i < count && i < TYPES_ASKED_MAX; i++)
+        db_add_text(column, schema_is_utf8(asked[i], strlen(asked[i])) ? asked[i] : "");
+}
+
+static int query_filters(struct api_call *call, struct db_args *args, struct err *err)
+{
+    const char *search = NULL, *test_status = NULL, *system_type = NULL;
+    int r = query_text(call, "search", &search, err);
+
+    db_text(args, search);
+    if (r == 0)
+        r = query_flag(call, "disabled", args, err);
+    if (r == 0)
+        r = query_word(call, "test_status", test_statuses, &test_status, err);
+    db_text(args, test_status);
+    if (r == 0)
+        r = query_word(call, "system_type", system_types, &system_type, err);
+    db_text(args, system_type);
+    if (r == 0)
+        r = query_flag(call, "orphaned_from_system", args, err);
+    if (r == 0)
+        query_types(call, args);
+    return r;
+}
+
+static int connection_list(struct api_call *call, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    struct db_args *args = db_args_new(call->arena);
+    json_object *items;
+    struct api_page page;
+    long long total;
+    int count, r = api_page(call, &page, err);
+
+    if (r < 0)
+        return r;
+    db_int(args, page.size);
+    db_int(args, api_page_offset(&page));
+    r = query_filters(call, args, err);
+    if (r < 0)
+        return r;
+    r = db_run(call->db, &SQL_connection_page, args, &rows, err);
+    if (r < 0)
+        return r;
+    count = resource_page_rows(rows, &total);
+    items = json_object_new_array();
+    for (int row = 0; row < count; row++)
+        json_object_array_add(items, connection_object(call, rows, row, 1));
+    return api_answer_page(call, &page, items, total);
+}
+
+static int connection_get(struct api_call *call, struct err *err)
+{
+    json_object *object, *name;
+    const char *key;
+    int r = api_key_param(call, 0, &key, err);
+
+    if (r < 0)
+        return r;
+    r = read_object(call, key, &object, err);
+    if (r < 0)
+        return r;
+    /* The linked system's key, of which there is none, else the connection's name. */
+    name = json_object_get(schema_get(object, "name"));
+    json_object_object_add(object, "system_key", name);
+    return api_answer(call, 200, object);
+}
+
+/* TestStatus of rest.md 1.2. */
+static json_object *test_object(struct api_call *call, const char *what, const char *key, const char *status)
+{
+    json_object *object = json_object_new_object();
+
+    json_object_object_add(object, "msg", api_json_text(arena_printf(call->arena, "%s: %s.", what, key)));
+    json_object_object_add(object, "test_status", api_json_text(status));
+    json_object_object_add(object, "failure_reason", NULL);
+    return object;
+}
+
+/* https connections are not tried out: to its receiver, a call is a privacy request. */
+static int connection_test(struct api_call *call, struct err *err)
+{
+    struct state state = { 0 };
+    const char *key;
+    int r = api_key_param(call, 0, &key, err);
+
+    if (r == 0)
+        r = read_state(call, key, &state, err);
+    state_free(&state);
+    if (r < 0)
+        return r;
+    if (!state.id)
+        return connection_unknown(key, err);
+    return api_answer(call, 200,
+                      test_object(call, "Test completed for ConnectionConfig with key", key, "skipped"));
+}
+
+/* --- secrets ------------------------------------------------------------------------------------------ */
+
+static int store_secrets(struct api_call *call, const char *id, json_object *secrets, struct err *err)
+{
+    _cleanup_(json_object_putp) json_object *trimmed = secret_trim(secrets);
+    struct db_args *args = db_args_new(call->arena);
+    struct bytes plain, sealed;
+
+    plain.data = json_object_to_json_string_length(trimmed, JSON_C_TO_STRING_PLAIN, &plain.length);
+    sealed = seal_ring_close(call->api->ring, "secrets", id, plain, call->arena);
+    db_text(args, id);
+    db_bytes(args, sealed.data, sealed.length);
+    return db_do(call->db, &SQL_connection_set_secrets, args, err);
+}
+
+static int write_secrets(struct api_call *call, const char *key, bool merge, struct err *err)
+{
+    _cleanup_(json_object_putp) json_object *secrets = NULL;
+    _cleanup_(state_free) struct state state = { 0 };
+    int r = read_state(call, key, &state, err);
+
+    if (r < 0)
+        return r;
+    if (!state.id)
+        return err_set(err, ERR_NOT_FOUND, "No connection config found with key %s", key);
+    secrets = merge ? secret_merge(state.secrets, call->body) : json_object_get(call->body);
+    if (!secret_check(secrets, call->api->config->webhook_allow_http, &call->errors))
+        return err_set(err, ERR_INVALID, "invalid secrets");
+    return store_secrets(call, state.id, secrets, err);
+}
+
+static int change_secrets(struct api_call *call, bool merge, json_object **ret, struct err *err)
+{
+    bool verify = true;
+    const char *key;
+    int r = api_key_param(call, 0, &key, err);
+
+    if (r == 0)
+        r = api_query_bool(call, "verify", true, &verify, err);
+    if (r == 0)
+        r = write_secrets(call, key, merge, err);
+    if (r == 0)
+        *ret = test_object(call, "Secrets updated for ConnectionConfig with key", key, verify ? "skipped" : NULL);
+    return r;
+}
+
+static int replace_secrets(struct api_call *call, json_object **ret, struct err *err)
+{
+    return change_secrets(call, false, ret, err);
+}
+
+static int merge_secrets(struct api_call *call, json_object **ret, struct err *err)
+{
+    return change_secrets(call, true, ret, err);
+}
+
+static int secrets_put(struct api_call *call, struct err *err)
+{
+    return resource_answer_write(call, 200, replace_secrets, err);
+}
+
+static int secrets_patch(struct api_call *call, struct err *err)
+{
+    return resource_answer_write(call, 200, merge_secrets, err);
+}
+
+/* --- creating and changing ---------------------------------------------------------------------------- */
+
+static const struct schema_field element_fields[] = {
+    { "name", .nullable = true, .schema = { SCHEMA_STRING, .max = RESOURCE_NAME_MAX } },
+    { "key", .nullable = true, .schema = { SCHEMA_KEY } },
+    { "connection_type", .required = true, .schema = { SCHEMA_STRING, .words = types } },
+    { "access", .required = true, .schema = { SCHEMA_STRING, .words = accesses } },
+    { "disabled", .nullable = true, .schema = { SCHEMA_BOOL } },
+    { "description", .nullable = true, .schema = { SCHEMA_STRING, .max = DESCRIPTION_CHARS_MAX } },
+    { "secrets", .nullable = true, .schema = { SCHEMA_OBJECT } },
+    { "saas_connector_type", .nullable = true, .schema = { SCHEMA_STRING } },
+    { 0 },
+};
+static const struct schema element_schema = { SCHEMA_OBJECT, .fields = element_fields };
+static const struct schema list_schema = { SCHEMA_LIST, .item = &element_schema, .max = 50 };
+static const struct schema secrets_schema = { SCHEMA_OBJECT };
+
+/* What the elements of a call have done to requests that wait. */
+struct effects {
+    bool enabled, disabled;
+};
+
+/* Inline secrets fail their element in the words of the first error: "url: Value error, ...". */
+static int refuse_inline(const struct schema_errors *errors, struct err *err)
+{
+    json_object *first = json_object_array_get_idx(errors->list, 0), *loc = schema_get(first, "loc");
+    _cleanup_(buf_free) struct buf place = BUF_INIT(1024);
+
+    buf_adds(&place, "");
+    for (size_t i = 0; i < json_object_array_length(loc); i++)
+        buf_printf(&place, "%s%s", i ? "." : "", json_object_get_string(json_object_array_get_idx(loc, i)));
+    return err_set(err, ERR_BAD_REQUEST, "%s%s%s", place.data, *place.data ? ": " : "", schema_text(first, "msg"));
+}
+
+static int check_inline(struct api_call *call, json_object *element, struct err *err)
+{
+    json_object *secrets = schema_get(element, "secrets");
+    struct schema_errors errors = { 0 };
+    int r;
+
+    if (!secrets || secret_check(secrets, call->api->config->webhook_allow_http, &errors))
+        return 0;
+    r = refuse_inline(&errors, err);
+    schema_errors_free(&errors);
+    return r;
+}
+
+static int write_element(struct api_call *call, const struct sql *sql, const char *key, json_object *element,
+                         const char **id, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    struct db_args *args = db_args_new(call->arena);
+    int r;
+
+    db_text(args, key);
+    db_text(args, schema_text(element, "name"));
+    db_text(args, schema_text(element, "description"));
+    db_text(args, schema_text(element, "connection_type"));
+    db_text(args, schema_text(element, "access"));
+    if (schema_get(element, "disabled"))
+        db_bool(args, schema_bool(element, "disabled", false));
+    else
+        db_null(args);
+    r = db_run(call->db, sql, args, &rows, err);
+    if (r < 0)
+        return r;
+    *id = db_dup_text(rows, 0, 0, call->arena);
+    return 0;
+}
+
+/* Only what webhooks use has requests that wait for it. */
+static void note_effect(struct effects *effects, const struct state *before, json_object *element)
+{
+    bool disabled = schema_bool(element, "disabled", before->disabled);
+
+    if (!before->id || !before->has_webhooks || disabled == before->disabled)
+        return;
+    *(disabled ? &effects->disabled : &effects->enabled) = true;
+}
+
+/* Whether the element may be saved, and what stands under its key now. */
+static int check_element(struct api_call *call, json_object *element, struct resource_key *key, struct state *state,
+                         struct err *err)
+{
+    const char *type = schema_text(element, "connection_type");
+    int r;
+
+    if (strcmp(type, types[0]) != 0)
+        return err_set(err, ERR_BAD_REQUEST, "Connection type '%s' is not available in this version.", type);
+    *key = resource_key(call, element);
+    if (!key->key)
+        return err_set(err, ERR_BAD_REQUEST, "This connection configuration could not be added.");
+    r = read_state(call, key->key, state, err);
+    if (r < 0)
+        return r;
+    if (state->id && !key->given)
+        return resource_key_taken(key->key, "ConnectionConfig", err);
+    return check_inline(call, element, err);
+}
+
+static int save_element(struct api_call *call, void *context, json_object *element, json_object **ret,
+                        struct err *err)
+{
+    _cleanup_(state_free) struct state state = { 0 };
+    struct resource_key key;
+    const char *id = NULL;
+    int r = check_element(call, element, &key, &state, err);
+
+    if (r < 0)
+        return r;
+    r = write_element(call, state.id ? &SQL_connection_update : &SQL_connection_insert, key.key, element, &id, err);
+    if (r == 0 && schema_get(element, "secrets"))
+        r = store_secrets(call, id, schema_get(element, "secrets"), err);
+    if (r < 0)
+        return r;
+    note_effect(context, &state, element);
+    return read_object(call, key.key, ret, err);
+}
+
+static int save_all(struct api_call *call, json_object **ret, struct err *err)
+{
+    struct effects effects = { 0 };
+    int r = resource_bulk(call, &list_schema, "secrets", save_element, &effects, ret, err);
+
+    if (r == 0 && effects.enabled)
+        r = resource_sweep(call, "connection_enabled", err);
+    if (r == 0 && effects.disabled)
+        r = resource_sweep(call, "connection_disabled", err);
+    return r;
+}
+
+static int connection_patch(struct api_call *call, struct err *err)
+{
+    return resource_answer_write(call, 200, save_all, err);
+}
+
+/* --- deleting ----------------------------------------------------------------------------------------- */
+
+static int delete_named(struct api_call *call, json_object **ret, struct err *err)
+{
+    _cleanup_(state_free) struct state state = { 0 };
+    struct db_args *args = db_args_new(call->arena);
+    const char *key;
+    int r = api_key_param(call, 0, &key, err);
+
+    (void)ret;
+    if (r == 0)
+        r = read_state(call, key, &state, err);
+    if (r < 0)
+        return r;
+    if (!state.id)
+        return connection_unknown(key, err);
+    db_text(args, state.id);
+    r = db_do(call->db, &SQL_connection_delete, args, err);
+    if (r == 0 && state.has_webhooks)
+        r = resource_sweep(call, "connection_deleted", err);
+    return r;
+}
+
+static int connection_delete(struct api_call *call, struct err *err)
+{
+    return resource_answer_write(call, 204, delete_named, err);
+}
+
+/* --- what is not there yet ---------------------------------------------------------------------------- */
+
+static int oauth_missing(struct api_call *call, struct err *err)
+{
+    (void)call;
+    return resource_not_available("OAuth2 configuration of a connection", err);
+}
+
+static int manual_missing(struct api_call *call, struct err *err)
+{
+    (void)call;
+    return resource_not_available("The manual webhook of a connection", err);
+}
+
+static int dataset_missing(struct api_call *call, struct err *err)
+{
+    (void)call;
+    return resource_not_available("Dataset configuration", err);
+}
+
+static int type_missing(struct api_call *call, struct err *err)
+{
+    (void)call;
+    return resource_not_available("The list of connection types", err);
+}
+
+#define WRITE "connection:create_or_update"
+
+const struct api_route connection_routes[] = {
+    { "GET", "/connection", "connection:read", .handler = connection_list },
+    { "PATCH", "/connection", WRITE, &list_schema, .handler = connection_patch },
+    { "POST", "/connection", WRITE, &list_schema, .handler = connection_patch }, /* as a product document has it */
+    { "GET", "/connection/{key}", "connection:read", .handler = connection_get },
+    { "DELETE", "/connection/{key}", "connection:delete", .handler = connection_delete },
+    { "PUT", "/connection/{key}/secret", WRITE, &secrets_schema, .handler = secrets_put },
+    { "PATCH", "/connection/{key}/secret", WRITE, &secrets_schema, .handler = secrets_patch },
+    { "GET", "/connection/{key}/test", "connection:read", .handler = connection_test },
+
+    { "PUT", "/connection/{key}/oauth", WRITE, .handler = oauth_missing },
+    { "PATCH", "/connection/{key}/oauth", WRITE, .handler = oauth_missing },
+    { "DELETE", "/connection/{key}/oauth", WRITE, .handler = oauth_missing },
+    { "GET", "/connection_type", "connection_type:read", .handler = type_missing },
+    { "GET", "/connection_type/{type}/secret", "connection_type:read", .handler = type_missing },
+    { "POST", "/connection/{key}/access_manual_webhook", "webhook:create_or_update", .handler = manual_missing },
+    { "PATCH", "/connection/{key}/access_manual_webhook", "webhook:create_or_update", .handler = manual_missing },
+    { "GET", "/connection/{key}/access_manual_webhook", "webhook:read", .handler = manual_missing },
+    { "DELETE", "/connection/{key}/access_manual_webhook", "webhook:delete", .handler = manual_missing },
+    { "GET", "/access_manual_webhook", "webhook:read", .handler = manual_missing },
+    { "PATCH", "/connection/{key}/dataset", "dataset:create_or_update", .handler = dataset_missing },
+    { "GET", "/connection/{key}/dataset", "dataset:read", .handler = dataset_missing },
+    { "GET", "/connection/{key}/dataset/{dataset}", "dataset:read", .handler = dataset_missing },
+    { "DELETE", "/connection/{key}/dataset/{dataset}", "dataset:delete", .handler = dataset_missing },
+    { "PATCH", "/yml/connection/{key}/dataset", "dataset:create_or_update", .handler = dataset_missing },
+    { "PUT", "/connection/{key}/datasetconfig", "dataset:create_or_update", .handler = dataset_missing },
+    { "PATCH", "/connection/{key}/datasetconfig", "dataset:create_or_update", .handler = dataset_missing },
+    { "GET", "/connection/{key}/datasetconfig", "dataset:read", .handler = dataset_missing },
+    { "GET", "/connection/{key}/datasetconfig/{dataset}", "dataset:read", .handler = dataset_missing },
+    { "PUT", "/connection/{key}/validate_dataset", "dataset:read", .handler = dataset_missing },
+    { 0 },
+};
