@@ -62,6 +62,14 @@ class Api:
             else {"key": webhook[0], "name": webhook[0], "connection_config_key": webhook[1]}
             for webhook in webhooks]))
 
+    def make_webhooks(self, receiver, **behaviours):
+        """A connection and a pre-approval webhook of each name; the receiver does as told (once, or a list) at
+        the path of that name."""
+        for name, behaviour in behaviours.items():
+            script = behaviour if isinstance(behaviour, list) else [behaviour]
+            self.make_connection(name, receiver.script(f"/{name}", *script))
+        self.set_pre_approval(*((name, name) for name in behaviours))
+
     def create_request(self, email=None, policy="default_access_policy", **more):
         """By the endpoint that needs no token; returns the created object."""
         element = {"policy_key": policy, "identity": {"email": email}} | more
@@ -102,8 +110,20 @@ class Api:
         return must_all(self.patch("/privacy-request/administrate/deny",
                                    {"request_ids": list(ids), "reason": reason}))
 
+    def waiting(self):
+        """The ids of up to 100 requests that pre-approval webhooks have not decided yet."""
+        page = must(self.post("/privacy-request/search", {"status": ["awaiting_pre_approval"]},
+                              params={"size": 100}))
+        return [item["id"] for item in page["items"]]
+
+    def cancel_waiting(self):
+        """So that the webhooks of whoever comes next are not asked about them."""
+        while ids := self.waiting():
+            must(self.patch("/privacy-request/administrate/cancel", {"request_ids": ids}))
+
     def reset_configuration(self):
         """Back to what a new installation has, apart from requests and what they refer to."""
+        self.cancel_waiting()
         must(self.put("/dsr/webhook/pre_approval", []))
         for policy in self._keys("/dsr/policy"):
             for when in ("pre_execution", "post_execution"):

@@ -1,5 +1,6 @@
 """What the system tests say in one word; tests/stack has it."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -11,6 +12,22 @@ from events import BadEvent, Bus, Event, check  # noqa: E402, F401
 from receiver import Answer, Call, Close, Hang, Receiver, Reply, redirect  # noqa: E402, F401
 from stack import ROOT, RunDir, Servers, Stack, StackError, wait_until  # noqa: E402, F401
 from watch import Identities, LogWatch  # noqa: E402, F401
+
+
+@contextlib.contextmanager
+def worker_settings(stack, **settings):
+    """The one worker anew with these variables, and as it was at the end."""
+    worker = stack.workers[0]
+    before = dict(worker.settings)
+    worker.settings.update({name: str(value) for name, value in settings.items()})
+    worker.stop()
+    worker.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        worker.settings = before
+        worker.start()
 
 
 def worker_name():
