@@ -541,32 +541,6 @@ static int connection_delete(struct api_call *call, struct err *err)
     return resource_answer_write(call, 204, delete_named, err);
 }
 
-/* --- what is not there yet ---------------------------------------------------------------------------- */
-
-static int oauth_missing(struct api_call *call, struct err *err)
-{
-    (void)call;
-    return resource_not_available("OAuth2 configuration of a connection", err);
-}
-
-static int manual_missing(struct api_call *call, struct err *err)
-{
-    (void)call;
-    return resource_not_available("The manual webhook of a connection", err);
-}
-
-static int dataset_missing(struct api_call *call, struct err *err)
-{
-    (void)call;
-    return resource_not_available("Dataset configuration", err);
-}
-
-static int type_missing(struct api_call *call, struct err *err)
-{
-    (void)call;
-    return resource_not_available("The list of connection types", err);
-}
-
 #define WRITE "connection:create_or_update"
 
 const struct api_route connection_routes[] = {
@@ -578,26 +552,5 @@ const struct api_route connection_routes[] = {
     { "PUT", "/connection/{key}/secret", WRITE, &secrets_schema, .handler = secrets_put },
     { "PATCH", "/connection/{key}/secret", WRITE, &secrets_schema, .handler = secrets_patch },
     { "GET", "/connection/{key}/test", "connection:read", .handler = connection_test },
-
-    { "PUT", "/connection/{key}/oauth", WRITE, .handler = oauth_missing },
-    { "PATCH", "/connection/{key}/oauth", WRITE, .handler = oauth_missing },
-    { "DELETE", "/connection/{key}/oauth", WRITE, .handler = oauth_missing },
-    { "GET", "/connection_type", "connection_type:read", .handler = type_missing },
-    { "GET", "/connection_type/{type}/secret", "connection_type:read", .handler = type_missing },
-    { "POST", "/connection/{key}/access_manual_webhook", "webhook:create_or_update", .handler = manual_missing },
-    { "PATCH", "/connection/{key}/access_manual_webhook", "webhook:create_or_update", .handler = manual_missing },
-    { "GET", "/connection/{key}/access_manual_webhook", "webhook:read", .handler = manual_missing },
-    { "DELETE", "/connection/{key}/access_manual_webhook", "webhook:delete", .handler = manual_missing },
-    { "GET", "/access_manual_webhook", "webhook:read", .handler = manual_missing },
-    { "PATCH", "/connection/{key}/dataset", "dataset:create_or_update", .handler = dataset_missing },
-    { "GET", "/connection/{key}/dataset", "dataset:read", .handler = dataset_missing },
-    { "GET", "/connection/{key}/dataset/{dataset}", "dataset:read", .handler = dataset_missing },
-    { "DELETE", "/connection/{key}/dataset/{dataset}", "dataset:delete", .handler = dataset_missing },
-    { "PATCH", "/yml/connection/{key}/dataset", "dataset:create_or_update", .handler = dataset_missing },
-    { "PUT", "/connection/{key}/datasetconfig", "dataset:create_or_update", .handler = dataset_missing },
-    { "PATCH", "/connection/{key}/datasetconfig", "dataset:create_or_update", .handler = dataset_missing },
-    { "GET", "/connection/{key}/datasetconfig", "dataset:read", .handler = dataset_missing },
-    { "GET", "/connection/{key}/datasetconfig/{dataset}", "dataset:read", .handler = dataset_missing },
-    { "PUT", "/connection/{key}/validate_dataset", "dataset:read", .handler = dataset_missing },
     { 0 },
 };

@@ -156,8 +156,3 @@ int resource_answer_page(struct api_call *call, const struct sql *sql, const cha
         json_object_array_add(items, api_json_parse(db_get_text(rows, row, 1)));
     return api_answer_page(call, &page, items, total);
 }
-
-int resource_not_available(const char *what, struct err *err)
-{
-    return err_set(err, ERR_NOT_IMPLEMENTED, "%s is not available in this version.", what);
-}

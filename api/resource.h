@@ -51,6 +51,3 @@ int resource_page_rows(const PGresult *rows, long long *total);
 /* A page whose things are JSON texts in column 1. `owner` (NULL: none) is the statement's third parameter, after
  * limit and offset. */
 int resource_answer_page(struct api_call *call, const struct sql *sql, const char *owner, struct err *err);
-
-/* ERR_NOT_IMPLEMENTED "<what> is not available in this version." */
-int resource_not_available(const char *what, struct err *err);
