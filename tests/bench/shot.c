@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,22 +30,22 @@ void shot_write(FILE *file, const struct shot *shot)
 }
 
 /* Takes the next shot off the front of `bytes`; false when that is none. */
-static int shot_next(const char **bytes, size_t *left, struct shot *shot)
+static bool shot_next(const char **bytes, size_t *left, struct shot *shot)
 {
     struct lengths lengths;
 
     if (*left < sizeof(lengths))
-        return 0;
+        return false;
     memcpy(&lengths, *bytes, sizeof(lengths));
     if (*left - sizeof(lengths) < (size_t)lengths.head + lengths.body)
-        return 0;
+        return false;
     shot->head = *bytes + sizeof(lengths);
     shot->head_bytes = lengths.head;
     shot->body = shot->head + lengths.head;
     shot->body_bytes = lengths.body;
     *left -= sizeof(lengths) + lengths.head + lengths.body;
     *bytes = shot->body + lengths.body;
-    return 1;
+    return true;
 }
 
 static const char *map_file(const char *path, size_t *length)
