@@ -128,8 +128,6 @@ static void answer_done(struct reply *reply, const char *answer)
 static void answer_err(struct reply *reply, const struct err *err)
 {
     count_answer(reply, err_word(err->code));
-    if (err->code == ERR_UNAVAILABLE)
-        http_set_header(reply->http, "Retry-After", "5");
     http_answer_err(reply->http, err);
 }
 
@@ -458,7 +456,7 @@ void reply_queue_free(struct reply_queue *queue)
 static int body_parse(const struct http_call *call, json_object **ret, struct schema_errors *errors, struct err *err)
 {
     if (call->body_length > REPLY_BODY_BYTES)
-        return err_set(err, ERR_TOO_LARGE, "A reply's body may have %d bytes at most.", REPLY_BODY_BYTES);
+        return err_set(err, ERR_TOO_LARGE, "Request body is larger than %d bytes.", REPLY_BODY_BYTES);
     if (!call->body_length)
         return 0;
     if (schema_parse(call->body, call->body_length, ret, errors) < 0)
@@ -484,10 +482,8 @@ static int token_check(struct reply *reply, struct err *err)
     struct token_reply token;
     int r;
 
-    if (!authorization || strncasecmp(authorization, "Bearer ", strlen("Bearer ")) != 0) {
-        http_set_header(reply->http, "WWW-Authenticate", "Bearer");
+    if (!authorization || strncasecmp(authorization, "Bearer ", strlen("Bearer ")) != 0)
         return err_set(err, ERR_UNAUTHORIZED, "Failed to authenticate");
-    }
     r = token_reply_open(queue->tokens, authorization + strlen("Bearer "), TOKEN_SCOPE_REVIEW, reply->of.request_id,
                          reply->received_at, queue->config->reply_token_life, reply->http->arena, &token, err);
     if (r < 0)

@@ -11,9 +11,10 @@ left join pre_approval_reply r on r.request_id = i.request_id and r.webhook_id =
 order by i.place
 
 -- name: reply_objections
--- Which objections on their way will count: the webhook still exists, and has not said eligible before.
+-- Which objections on their way will count, by the place of the reply that they speak against: the webhook still
+-- exists, and has not said eligible before.
 select i.place
-from unnest($1::text[], $2::text[]) with ordinality as i(request_id, webhook_id, place)
+from unnest($1::text[], $2::text[], $3::bigint[]) as i(request_id, webhook_id, place)
 join pre_approval_webhook w on w.id = i.webhook_id
 left join pre_approval_reply r on r.request_id = i.request_id and r.webhook_id = i.webhook_id
 where r.eligible is not true
