@@ -549,12 +549,11 @@ static void batch_each(struct create_queue *queue, struct unit *batch,
 /* The caller may try again; what is wrong with us is in the log. */
 static void unit_refuse(struct create_queue *queue, struct unit *unit)
 {
-    json_object *detail = json_object_new_object();
+    const struct err err = { .code = ERR_UNAVAILABLE, .text = "Service Unavailable" };
 
     (void)queue;
     json_object_put(unit->answer);
-    json_object_object_add(detail, "detail", json_object_new_string("Service Unavailable"));
-    api_answer(unit->call, 503, detail);
+    api_answer_err(unit->call, &err);
 }
 
 static void batch_run(struct create_queue *queue, struct unit *batch);

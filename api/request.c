@@ -264,9 +264,9 @@ bool request_location(const char *text, char ret[REQUEST_LOCATION_BYTES])
 /* --- routes -------------------------------------------------------------------------------------------- */
 
 const struct api_route request_routes[] = {
-    { "POST", "/privacy-request", "", &create_schema, .optimistic = true, .handler = create_handle },
+    { "POST", "/privacy-request", "", &create_schema, .optimistic = true, .prompt = true, .handler = create_handle },
     { "POST", "/privacy-request/authenticated", "privacy-request:create", &create_schema, .optimistic = true,
-      .handler = create_handle },
+      .prompt = true, .handler = create_handle },
     { "POST", "/privacy-request/search", "privacy-request:read", &search_schema, .body_optional = true,
       .handler = search_post },
     { "GET", "/privacy-request", "privacy-request:read", NULL, .handler = search_get },
