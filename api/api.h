@@ -42,8 +42,9 @@ struct api_call {
     struct api *api;
     struct http_call *http;
     struct arena *arena;
-    struct db *db;                   /* this thread's connection */
-    const struct catalog *catalog;   /* as it stood when the call was taken up; may be a version behind */
+    struct db *db;                   /* this thread's connection; NULL on `prompt` routes */
+    const struct catalog *catalog;   /* as it stood when the call was taken up; may be a version behind. NULL on
+                                      * routes with neither a scope nor `optimistic` */
     const struct api_route *route;
     const char *params[API_PARAMS_MAX]; /* the {parts} of the path, in order */
     json_object *body;               /* checked; NULL when the route has no schema or the body is optional and absent */
@@ -70,6 +71,7 @@ struct api_route {
     bool body_optional;
     bool optimistic; /* the catalog in hand will do: the handler's statement names its version, and calls
                       * api_again() when that moved. Others get one that was current when they began. */
+    bool prompt;     /* the handler never waits, for nothing: it runs on the thread that has read the call */
     api_handler *handler;
 };
 
@@ -88,9 +90,14 @@ extern const struct api_route request_routes[];     /* create, list, search, log
 extern const struct api_route review_routes[];      /* approve, deny, cancel */
 extern const struct api_route callback_routes[];    /* eligible, not-eligible; also docket-callback's */
 
-/* Answers; the object is released. */
+/* What docket-api has no answer to in this version, though the contract does: 501, after the scope's check. */
+extern const struct api_route unavailable_routes[];
+
+/* Answers; the object is released. A pending call that has a catalog or a body is answered by these, or by
+ * api_again(), as they let go of both. */
 int api_answer(struct api_call *call, int status, json_object *body);
 int api_answer_null(struct api_call *call, int status); /* "null" with 200, nothing with 204 */
+void api_answer_err(struct api_call *call, const struct err *err);
 /* Another form than JSON; `text` is copied. */
 int api_answer_text(struct api_call *call, int status, const char *content_type, const char *text, size_t length);
 
