@@ -115,14 +115,18 @@ end $$;
 
 -- Requests. `seq` numbers a request's events from 1 without a gap; `status_seq` is the number of the event
 -- that set its status; `chain` is the head of its hash chain. All three move only in request_append().
+--
+-- Ids are compared bytewise. There are no foreign keys here: what belongs to a request is written with it, and
+-- its policy cannot go meanwhile, as both lock the catalog. A check a row would cost more than the row, and its
+-- plan, made while a table was small, would read the whole of a large one.
 
 create table privacy_request (
-    id                     text primary key,
+    id                     text collate "C" primary key,
     seq                    bigint not null default 0,
     status_seq             bigint not null default 0,
     chain                  bytea not null default '\x',
     status                 text,
-    policy_id              text not null references policy,
+    policy_id              text collate "C" not null,
     source                 text,
     location               text,
     property_id            text,
@@ -160,14 +164,14 @@ create index privacy_request_external on privacy_request (lower(external_id) tex
 
 -- The request's own key, wrapped by the master key `key_id`. Without this row nothing sealed can be read.
 create table request_key (
-    request_id text primary key references privacy_request on delete cascade,
+    request_id text collate "C" primary key,
     key_id     text not null,
     wrapped    bytea not null
 );
 
 -- Keyed hash of each identity value, for exact search.
 create table identity_hash (
-    request_id text not null references privacy_request on delete cascade,
+    request_id text collate "C" not null,
     field      text not null,
     hash       bytea not null,
     primary key (request_id, field)
@@ -177,9 +181,9 @@ create index identity_hash_hash on identity_hash (hash);
 -- The log of a request: its timeline, and what the topic holds. Rows are only ever added.
 -- Columns have Debezium's outbox meaning (aggregatetype, aggregateid = request_id, type, payload).
 create table request_event (
-    request_id    text not null,
+    request_id    text collate "C" not null,
     seq           bigint not null,
-    id            text generated always as (request_id || '.' || seq) stored,
+    id            text collate "C" generated always as (request_id || '.' || seq) stored,
     aggregatetype text not null default 'lifecycle',
     type          text not null,
     time          timestamptz not null,
@@ -194,7 +198,7 @@ create table request_event (
 -- What is committed and not yet known to be on the topic. A row goes once Kafka has acknowledged its event,
 -- so this stays as small as what is under way; `due_at` is when the relay may take it up.
 create table request_outbox (
-    request_id text not null,
+    request_id text collate "C" not null,
     seq        bigint not null,
     due_at     timestamptz not null,
     primary key (request_id, seq)
@@ -203,11 +207,11 @@ create table request_outbox (
 -- A call owed to a webhook about a request. waiting: to be made (by the event that owes it while `due_at` is
 -- null, else by any worker once it is due); held: its connection is disabled; delivered; given_up.
 create table webhook_delivery (
-    request_id    text not null,
-    id            text not null,           -- the webhook-id header, the same over all attempts
+    request_id    text collate "C" not null,
+    id            text collate "C" not null,           -- the webhook-id header, the same over all attempts
     kind          text not null,           -- pre_approval
-    webhook_id    text not null,
-    connection_id text not null,           -- the endpoint
+    webhook_id    text collate "C" not null,
+    connection_id text collate "C" not null,           -- the endpoint
     state         text not null default 'waiting'
                   check (state in ('waiting', 'held', 'delivered', 'given_up')),
     attempts      integer not null default 0,
@@ -217,13 +221,12 @@ create table webhook_delivery (
     settled_at    timestamptz,
     primary key (request_id, id)
 ) with (fillfactor = 70);
-create index webhook_delivery_due on webhook_delivery (connection_id, due_at)
-    where state = 'waiting' and due_at is not null;
-create index webhook_delivery_held on webhook_delivery (connection_id) where state = 'held';
+-- Without `state`, so that an update that settles a call touches no index. Only what waits has a due_at.
+create index webhook_delivery_due on webhook_delivery (connection_id, due_at) where due_at is not null;
 
 create table webhook_attempt (
-    request_id  text not null,
-    delivery_id text not null,
+    request_id  text collate "C" not null,
+    delivery_id text collate "C" not null,
     attempt     integer not null,
     started_at  timestamptz not null,
     duration_us bigint not null,
@@ -235,8 +238,8 @@ create table webhook_attempt (
 );
 
 create table pre_approval_reply (
-    request_id  text not null,
-    webhook_id  text not null,
+    request_id  text collate "C" not null,
+    webhook_id  text collate "C" not null,
     eligible    boolean not null,
     received_at timestamptz not null,
     primary key (request_id, webhook_id)
