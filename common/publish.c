@@ -363,7 +363,7 @@ static rd_kafka_headers_t *envelope_headers(const struct envelope *envelope)
     header_add(headers, "ce_type", envelope->type);
     header_add(headers, "ce_subject", envelope->subject);
     header_add(headers, "ce_time", usec_format_z(envelope->time, time));
-    snprintf(text, sizeof(text), "docket:events/%.40s.json", envelope->type);
+    snprintf(text, sizeof(text), "docket:events/%.44s.json", envelope->type);
     header_add(headers, "ce_dataschema", text);
     header_add(headers, "ce_traceparent", envelope->traceparent);
     header_add(headers, "ce_causationid", envelope->cause);
