@@ -178,14 +178,18 @@ def write_pid_file(path, pid):
     path.write_text(f"{pid} {process_started_at(pid)}\n")
 
 
-def end_process(pid, gently=signal.SIGTERM, patience=10):
-    """Asks, waits, then kills the process and its group. True when asking was enough."""
+def send(pid, number):
+    """Once only: a program may take the second of the same signal for impatience. Wakes one that stands still."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+        os.kill(pid, signal.SIGCONT)
+
+
+def wait_or_kill(pid, patience):
+    """Waits for a process that was asked to end, then kills it and its group. True when asking was enough."""
     alive = process_started_at(pid)
     if alive is None:
         return True
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, gently)
-        os.kill(pid, signal.SIGCONT)
     with contextlib.suppress(StackError):
         wait_until(lambda: process_started_at(pid) != alive, patience, f"end of process {pid}", every=0.02)
         return True
@@ -263,20 +267,24 @@ class Service:
 
     def stop(self):
         """Ends it the way its operator would. True when it went by itself, in time."""
-        return self._end(lambda pid: end_process(pid, self.stop_signal, self.stop_patience))
+        self.ask_to_stop()
+        return self.wait_stopped()
 
     def kill(self):
         """What the kernel does when memory is short: no word to the process, nothing flushed."""
-        return self._end(lambda pid: end_process(pid, signal.SIGKILL))
+        if self.is_alive():
+            send(self.pid, signal.SIGKILL)
+        return self.wait_stopped()
 
-    def _end(self, how):
+    def ask_to_stop(self):
+        if self.is_alive():
+            send(self.pid, self.stop_signal)
+
+    def wait_stopped(self):
         pid = self.pid
-        gone = True
-        if pid is not None:
-            reaper = self.process if self.process is not None and self.process.pid == pid else None
-            gone = how(pid)
-            if reaper is not None:
-                reaper.wait()
+        gone = pid is None or wait_or_kill(pid, self.stop_patience)
+        if self.process is not None:
+            self.process.wait()
         self.pid_path.unlink(missing_ok=True)
         return gone
 
@@ -489,7 +497,7 @@ class Postgres(Service):
                               env=own_environment() | {"PGPASSWORD": self.password},
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise StackError(f"PostgreSQL refuses: {done.stderr.strip()}")
+            raise StackError(f"PostgreSQL refuses: {(done.stderr or done.stdout).strip()}")
         return done.stdout.strip()
 
     def create_database(self, name):
@@ -556,10 +564,9 @@ def stop_all(services):
     """Asks all of them at once, then waits for each. Returns those that did not end with 0: name -> code."""
     alive = [service for service in services if service.is_alive()]
     for service in alive:
-        with contextlib.suppress(ProcessLookupError, TypeError):
-            os.kill(service.pid, service.stop_signal)
+        service.ask_to_stop()
     for service in alive:
-        service.stop()
+        service.wait_stopped()
     return {service.name: service.exit_code for service in alive if service.exit_code}
 
 
@@ -723,7 +730,7 @@ class Stack:
         with open(self.run.log / "docketctl.log", "a") as log:
             log.write(done.stdout + done.stderr)
         if check and done.returncode:
-            raise StackError(f"docketctl {' '.join(arguments)} failed\n{done.stderr.strip()}")
+            raise StackError(f"docketctl {' '.join(arguments)} failed\n{(done.stderr or done.stdout).strip()}")
         return done
 
     def prepare(self):
@@ -792,10 +799,9 @@ def end_run(path, pid_files="**/pid/*.pid"):
     for servers in (False, True):
         wave = [(file, pid) for file, pid in found if (file.stem in STOP_SIGNALS) is servers]
         for file, pid in wave:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, STOP_SIGNALS.get(file.stem, signal.SIGTERM))
+            send(pid, STOP_SIGNALS.get(file.stem, signal.SIGTERM))
         for file, pid in wave:
-            end_process(pid, STOP_SIGNALS.get(file.stem, signal.SIGTERM), 20 if servers else 10)
+            wait_or_kill(pid, 20 if servers else 10)
             file.unlink(missing_ok=True)
     return [file.stem for file, _ in found]
 
