@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/callback/ready.h"
 #include "api/callback/reply.h"
 #include "common/config.h"
 #include "common/httpd.h"
 #include "common/log.h"
 #include "common/metric.h"
 #include "common/publish.h"
+#include "common/ready.h"
 #include "common/token.h"
 
 #define PROGRAM "docket-callback"
@@ -200,8 +200,12 @@ static int app_start(struct app *app, struct err *err)
     if (r == 0)
         r = reply_queue_new(app->config, app->tokens, app->publisher, &app->replies, err);
     if (r == 0)
-        r = ready_new(app->config, &app->ready, err);
-    return r == 0 ? serve(app, err) : r;
+        r = ready_new(app->config, "callbacks", READY_NEEDS(READY_KAFKA), &app->ready, err);
+    if (r == 0)
+        r = serve(app, err);
+    if (r == 0)
+        ready_open(app->ready);
+    return r;
 }
 
 /* From the outside in: no new calls, those taken are answered, then what they needed. */

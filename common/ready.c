@@ -1,37 +1,37 @@
-#include "api/callback/ready.h"
+#include "common/ready.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "api/callback/ready.sql.h"
 #include "common/db.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/metric.h"
+#include "common/ready.sql.h"
 #include "common/redis.h"
 
 #define READY_PATIENCE (1 * USEC_PER_S)
 enum { READY_EVERY_S = 1, READY_TEXT_BYTES = 1024, TOPIC_BYTES = 192 };
 
-enum dependency { KAFKA, POSTGRESQL, REDIS, DEPENDENCIES };
 enum state { UNKNOWN, UP, DOWN };
 
 static const char *const state_words[] = { [UNKNOWN] = "unknown", [UP] = "up", [DOWN] = "down" };
 
 struct ready {
     pthread_t thread;
+    unsigned needs;
     pthread_mutex_t lock; /* over what follows */
     pthread_cond_t ending;
-    bool stopping;
+    bool stopping, open;
     struct {
         enum state state;
         usec_t took;
-    } seen[DEPENDENCIES];
+    } seen[READY_DEPENDENCIES];
     /* The thread's: */
     rd_kafka_t *kafka;
-    rd_kafka_topic_t *callbacks;
+    rd_kafka_topic_t *topic;
     struct db *db;
     struct redis *redis;
     struct arena *arena; /* of a turn */
@@ -40,7 +40,7 @@ struct ready {
 static int probe_kafka(struct ready *ready, struct err *err)
 {
     const struct rd_kafka_metadata *metadata;
-    rd_kafka_resp_err_t error = rd_kafka_metadata(ready->kafka, 0, ready->callbacks, &metadata,
+    rd_kafka_resp_err_t error = rd_kafka_metadata(ready->kafka, 0, ready->topic, &metadata,
                                                   (int)(READY_PATIENCE / USEC_PER_MS));
 
     if (error)
@@ -65,13 +65,13 @@ static int probe_redis(struct ready *ready, struct err *err)
 static const struct {
     const char *name;
     int (*probe)(struct ready *ready, struct err *err);
-} dependencies[DEPENDENCIES] = {
-    [KAFKA] = { "kafka", probe_kafka },
-    [POSTGRESQL] = { "postgresql", probe_postgresql },
-    [REDIS] = { "redis", probe_redis },
+} dependencies[READY_DEPENDENCIES] = {
+    [READY_KAFKA] = { "kafka", probe_kafka },
+    [READY_POSTGRESQL] = { "postgresql", probe_postgresql },
+    [READY_REDIS] = { "redis", probe_redis },
 };
 
-static void ready_look(struct ready *ready, enum dependency which)
+static void ready_look(struct ready *ready, enum ready_dependency which)
 {
     usec_t began = usec_monotonic();
     struct err err;
@@ -113,8 +113,8 @@ static void *ready_run(void *opaque)
     struct ready *ready = opaque;
 
     do {
-        for (int i = 0; i < DEPENDENCIES; i++)
-            ready_look(ready, (enum dependency)i);
+        for (int i = 0; i < READY_DEPENDENCIES; i++)
+            ready_look(ready, (enum ready_dependency)i);
         arena_clear(ready->arena);
     } while (ready_pause(ready));
     return NULL;
@@ -122,8 +122,8 @@ static void *ready_run(void *opaque)
 
 static void ready_close(struct ready *ready)
 {
-    if (ready->callbacks)
-        rd_kafka_topic_destroy(ready->callbacks);
+    if (ready->topic)
+        rd_kafka_topic_destroy(ready->topic);
     if (ready->kafka)
         rd_kafka_destroy(ready->kafka);
     db_free(ready->db);
@@ -135,10 +135,10 @@ static void ready_close(struct ready *ready)
 }
 
 /* A client that only asks where the topic is. The publisher tells of lost brokers; this one need not. */
-static int kafka_open(struct ready *ready, const struct config *config, struct err *err)
+static int kafka_open(struct ready *ready, const struct config *config, const char *topic, struct err *err)
 {
     rd_kafka_conf_t *conf;
-    char topic[TOPIC_BYTES], text[256];
+    char name[TOPIC_BYTES], text[256];
     int r = kafka_conf(config, &conf, err);
 
     if (r < 0)
@@ -149,9 +149,9 @@ static int kafka_open(struct ready *ready, const struct config *config, struct e
         return err_cause(err, ERR_INTERNAL, "kafka: %s", text);
     }
     rd_kafka_set_log_level(ready->kafka, 0);
-    snprintf(topic, sizeof(topic), "%s.callbacks", config->topic_prefix);
-    ready->callbacks = rd_kafka_topic_new(ready->kafka, topic, NULL);
-    return ready->callbacks ? 0 : err_cause(err, ERR_INTERNAL, "kafka: no topic of this name");
+    snprintf(name, sizeof(name), "%s.%s", config->topic_prefix, topic);
+    ready->topic = rd_kafka_topic_new(ready->kafka, name, NULL);
+    return ready->topic ? 0 : err_cause(err, ERR_INTERNAL, "kafka: no topic of this name");
 }
 
 static void ending_init(pthread_cond_t *ending)
@@ -164,7 +164,7 @@ static void ending_init(pthread_cond_t *ending)
     pthread_condattr_destroy(&attributes);
 }
 
-int ready_new(const struct config *config, struct ready **ret, struct err *err)
+int ready_new(const struct config *config, const char *topic, unsigned needs, struct ready **ret, struct err *err)
 {
     struct ready *ready = calloc(1, sizeof(*ready));
     int r;
@@ -173,12 +173,13 @@ int ready_new(const struct config *config, struct ready **ret, struct err *err)
         abort();
     pthread_mutex_init(&ready->lock, NULL);
     ending_init(&ready->ending);
+    ready->needs = needs;
     ready->arena = arena_new();
     ready->db = db_new(config->postgres_url, "docket readiness");
     db_set_patience(ready->db, READY_PATIENCE);
     r = redis_new(config->redis_url, READY_PATIENCE, &ready->redis, err);
     if (r == 0)
-        r = kafka_open(ready, config, err);
+        r = kafka_open(ready, config, topic, err);
     if (r == 0 && pthread_create(&ready->thread, NULL, ready_run, ready))
         r = err_cause(err, ERR_INTERNAL, "no thread for readiness");
     if (r < 0) {
@@ -201,18 +202,52 @@ void ready_free(struct ready *ready)
     ready_close(ready);
 }
 
+void ready_open(struct ready *ready)
+{
+    pthread_mutex_lock(&ready->lock);
+    ready->open = true;
+    pthread_mutex_unlock(&ready->lock);
+}
+
+/* Under the lock. */
+static bool is_ready(const struct ready *ready)
+{
+    for (int i = 0; i < READY_DEPENDENCIES; i++)
+        if (ready->needs & READY_NEEDS(i) && ready->seen[i].state != UP)
+            return false;
+    return ready->open;
+}
+
 void ready_answer(struct ready *ready, struct http_call *call)
 {
     _cleanup_(buf_free) struct buf text = BUF_INIT(READY_TEXT_BYTES);
-    bool is_ready;
+    bool is;
 
     pthread_mutex_lock(&ready->lock);
-    is_ready = ready->seen[KAFKA].state == UP;
-    buf_printf(&text, "{\"ready\":%s,\"dependencies\":{", is_ready ? "true" : "false");
-    for (int i = 0; i < DEPENDENCIES; i++)
-        buf_printf(&text, "%s\"%s\":{\"state\":\"%s\",\"latency_ms\":%.3f}", i ? "," : "", dependencies[i].name,
-                   state_words[ready->seen[i].state], (double)ready->seen[i].took / (double)USEC_PER_MS);
+    is = is_ready(ready);
+    buf_printf(&text, "{\"ready\":%s,\"open\":%s,\"dependencies\":{", is ? "true" : "false",
+               ready->open ? "true" : "false");
+    for (int i = 0; i < READY_DEPENDENCIES; i++)
+        buf_printf(&text, "%s\"%s\":{\"state\":\"%s\",\"needed\":%s,\"latency_ms\":%.3f}", i ? "," : "",
+                   dependencies[i].name, state_words[ready->seen[i].state],
+                   ready->needs & READY_NEEDS(i) ? "true" : "false",
+                   (double)ready->seen[i].took / (double)USEC_PER_MS);
     pthread_mutex_unlock(&ready->lock);
     buf_adds(&text, "}}");
-    http_answer_json(call, is_ready ? 200 : 503, arena_strndup(call->arena, text.data, text.length));
+    http_answer_json(call, is ? 200 : 503, arena_strndup(call->arena, text.data, text.length));
+}
+
+bool ready_is_up(struct ready *ready, enum ready_dependency dependency)
+{
+    bool up;
+
+    pthread_mutex_lock(&ready->lock);
+    up = ready->seen[dependency].state == UP;
+    pthread_mutex_unlock(&ready->lock);
+    return up;
+}
+
+rd_kafka_t *ready_kafka(const struct ready *ready)
+{
+    return ready->kafka;
 }
