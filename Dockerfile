@@ -14,7 +14,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
         ca-certificates curl librdkafka1 libcurl4 libmicrohttpd12 libuv1 libjson-c5 libpq5 libhiredis0.14 \
         libsodium23 libssl3 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin docket
+    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin docket
 COPY --from=build /src/build/release/bin/docket-api /src/build/release/bin/docket-callback \
      /src/build/release/bin/docket-worker /src/build/release/bin/docketctl /usr/local/bin/
 USER docket
