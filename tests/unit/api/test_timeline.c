@@ -1,0 +1,169 @@
+#include "api/timeline.c"
+#include "common/catalog.c"
+
+#include "tests/unit/test.h"
+
+static const struct catalog_connection connection = { .id = "con_1", .key = "risk" };
+static const struct catalog_webhook webhooks[] = {
+    { .id = "pre_1", .key = "risk_check", .name = "Risk check", .connection = &connection },
+    { .id = "pre_2", .key = "loyalty", .name = "Loyalty", .connection = &connection },
+};
+
+static struct picture *picture_of_webhooks(void)
+{
+    struct picture *picture = picture_new();
+
+    picture->catalog.webhooks = webhooks;
+    picture->catalog.webhook_count = COUNT_OF(webhooks);
+    picture->webhooks_by_id = arena_array(picture->arena, const struct catalog_webhook *, COUNT_OF(webhooks));
+    for (size_t i = 0; i < COUNT_OF(webhooks); i++) /* their ids are in order */
+        picture->webhooks_by_id[i] = &webhooks[i];
+    return picture;
+}
+
+#define RISK_CHECK "\"webhook_id\":\"pre_1\",\"webhook_key\":\"risk_check\""
+#define GONE "\"webhook_id\":\"pre_7\",\"webhook_key\":\"old_key\""
+
+/* Each type in each of its shapes. No group: it tells nothing. */
+static const struct {
+    enum event_type type;
+    const char *data, *group, *status, *message, *user_id;
+} told[] = {
+    { EVENT_CREATED, "{}", NULL, NULL, NULL, NULL },
+    { EVENT_STARTED, "{}", NULL, NULL, NULL, NULL },
+    { EVENT_PRE_APPROVAL_REQUESTED, "{\"webhooks\":[{" RISK_CHECK "},{" GONE "}]}", "Triggered pre-approval webhooks",
+      "pre_approval_webhook_triggered", "Triggered pre-approval webhooks: Risk check, old_key", NULL },
+    { EVENT_WEBHOOK_OWED, "{" RISK_CHECK "}", "Triggered pre-approval webhooks", "pre_approval_webhook_triggered",
+      "Triggered pre-approval webhooks: Risk check", NULL },
+    { EVENT_WEBHOOK_SENT, "{" RISK_CHECK ",\"attempt\":1}", NULL, NULL, NULL, NULL },
+    { EVENT_WEBHOOK_SENT, "{" RISK_CHECK ",\"attempt\":3}", "Webhook: risk_check", "complete",
+      "Webhook 'risk_check' was called successfully at attempt 3", NULL },
+    { EVENT_WEBHOOK_FAILED,
+      "{" RISK_CHECK ",\"attempt\":1,\"outcome\":\"timeout\",\"next_attempt_at\":\"2026-01-02T03:04:05.000000Z\"}",
+      "Webhook: risk_check", "retrying",
+      "Webhook 'risk_check' returned an error: Client call failed with status code '500' (timeout). "
+      "Next attempt at 2026-01-02T03:04:05.000000Z",
+      NULL },
+    { EVENT_WEBHOOK_GIVEN_UP, "{" RISK_CHECK ",\"attempt\":2,\"outcome\":\"http_4xx\",\"status_code\":404}",
+      "Webhook: risk_check", "error",
+      "Webhook 'risk_check' returned an error: Client call failed with status code '404' (http_4xx). "
+      "No further attempt is made",
+      NULL },
+    { EVENT_WEBHOOK_HELD, "{" RISK_CHECK "}", "Webhook: risk_check", "skipped",
+      "Webhook 'risk_check' was not called: its connection is disabled", NULL },
+    { EVENT_WEBHOOK_RELEASED, "{" RISK_CHECK "}", "Webhook: risk_check", "pending",
+      "Webhook 'risk_check' is called: its connection is enabled again", NULL },
+    { EVENT_ELIGIBLE, "{" RISK_CHECK ",\"eligible\":true}", "Request auto-approved by pre-approval webhooks",
+      "pre_approval_eligible", "Pre-approval webhook 'Risk check' responded: eligible", NULL },
+    { EVENT_NOT_ELIGIBLE, "{" RISK_CHECK ",\"eligible\":false}",
+      "Request flagged for manual review by pre-approval webhooks", "pre_approval_not_eligible",
+      "Request flagged for manual review by pre-approval webhooks. Webhook 'Risk check' responded: not eligible",
+      NULL },
+    { EVENT_REPLY_IGNORED, "{" RISK_CHECK ",\"eligible\":false,\"reason\":\"late\"}", "Webhook: risk_check", "skipped",
+      "Webhook 'Risk check' responded: not eligible. The reply was ignored: the request was already decided", NULL },
+    { EVENT_REPLY_IGNORED, "{" GONE ",\"eligible\":true,\"reason\":\"webhook_deleted\"}", "Webhook: old_key",
+      "skipped", "Webhook 'old_key' responded: eligible. The reply was ignored: the webhook was deleted", NULL },
+    { EVENT_REPLY_IGNORED, "{\"webhook_id\":\"pre_7\",\"webhook_key\":null,\"eligible\":true,\"reason\":\"opposite\"}",
+      "Webhook: deleted", "skipped",
+      "Webhook 'deleted' responded: eligible. The reply was ignored: it contradicts the webhook's first reply", NULL },
+    { EVENT_APPROVED, "{\"by\":\"webhooks\",\"user_id\":null," RISK_CHECK "}", "Request approved", "approved",
+      "Request auto-approved by pre-approval webhooks", NULL },
+    { EVENT_APPROVED, "{\"by\":\"user\",\"user_id\":\"fid_1\"}", "Request approved", "approved", "", "fid_1" },
+    { EVENT_APPROVED, "{\"by\":\"client\",\"user_id\":null}", "Request approved", "approved", "", NULL },
+    { EVENT_APPROVED, "{\"by\":\"system\",\"user_id\":null}", "Request approved", "approved", "", "system" },
+    { EVENT_DENIED, "{\"by\":\"user\",\"user_id\":\"fid_1\"}", "Request denied", "denied", "because", "fid_1" },
+    { EVENT_CANCELED, "{\"by\":\"client\",\"user_id\":null}", "Request canceled", "canceled", "because", NULL },
+    { EVENT_COMPLETED, "{}", "Request finished", "finished", "", NULL },
+    { EVENT_FAILED, "{\"step\":\"Policy validation\",\"message\":\"No rule.\"}", "Policy validation", "error",
+      "No rule.", NULL },
+};
+
+static void assert_text(const char *text, const char *expected)
+{
+    assert_int_equal(!text, !expected);
+    if (text)
+        assert_string_equal(text, expected);
+}
+
+static void each_event_is_told_in_the_contract_s_words(void **state)
+{
+    _cleanup_(catalog_unref_picturep) struct picture *picture = picture_of_webhooks();
+    struct test *test = *state;
+    bool seen[EVENT_TYPES] = { false };
+
+    for (size_t i = 0; i < COUNT_OF(told); i++) {
+        _cleanup_(json_object_putp) json_object *data = json_tokener_parse(told[i].data);
+        struct timeline_event event = { told[i].type, data, 7, &picture->catalog, "access", "because", test->arena };
+        struct timeline_entry entry = { 0 };
+
+        assert_non_null(data);
+        seen[told[i].type] = true;
+        assert_int_equal(timeline_entry_make(&event, &entry), told[i].group != NULL);
+        assert_text(entry.group, told[i].group);
+        assert_text(entry.status, told[i].status);
+        assert_text(entry.message, told[i].message);
+        assert_text(entry.user_id, told[i].user_id);
+        if (told[i].group)
+            assert_text(entry.action_type, entry.is_audit ? NULL : "access");
+    }
+    for (int type = EVENT_UNKNOWN + 1; type < EVENT_REPLY_ELIGIBLE; type++)
+        assert_true(seen[type]);
+}
+
+static void every_telling_is_whole(void **state)
+{
+    (void)state;
+    for (int type = 0; type < EVENT_TYPES; type++) {
+        const struct telling *telling = &tellings[type];
+
+        assert_int_equal(!telling->status, !telling->message);
+        assert_int_equal(!telling->status, !telling->group && !telling->group_of);
+        assert_true(!telling->group || !telling->group_of);
+    }
+}
+
+static struct timeline_entry entry_of(const char *group)
+{
+    return (struct timeline_entry){ .group = group, .status = "retrying", .message = "m", .time = 0 };
+}
+
+static void a_group_has_a_thousand_entries_at_the_most(void **state)
+{
+    _cleanup_(json_object_putp) json_object *results = json_object_new_object();
+    const struct timeline_entry entry = entry_of("Webhook: a"), other = entry_of("Webhook: b");
+
+    (void)state;
+    for (int i = 0; i < GROUP_ENTRIES_MAX + 5; i++)
+        results_take(results, &entry);
+    results_take(results, &other);
+    assert_int_equal(json_object_array_length(schema_get(results, "Webhook: a")), GROUP_ENTRIES_MAX);
+    assert_int_equal(json_object_array_length(schema_get(results, "Webhook: b")), 1);
+}
+
+static void a_page_of_the_log_has_its_own_and_counts_all(void **state)
+{
+    struct timeline_entry entry = entry_of("Webhook: a"), audit = entry_of("Request approved");
+    struct log_page page = { .first = 2, .end = 4, .items = json_object_new_array() };
+
+    (void)state;
+    audit.is_audit = true;
+    for (int i = 0; i < 7; i++) {
+        log_take(&page, &entry);
+        log_take(&page, &audit);
+    }
+    assert_int_equal(page.total, 7);
+    assert_int_equal(json_object_array_length(page.items), 2);
+    json_object_put(page.items);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(each_event_is_told_in_the_contract_s_words),
+        TEST(every_telling_is_whole),
+        TEST(a_group_has_a_thousand_entries_at_the_most),
+        TEST(a_page_of_the_log_has_its_own_and_counts_all),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
