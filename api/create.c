@@ -489,6 +489,24 @@ static struct columns columns_new(struct db_args *args)
     return columns;
 }
 
+/* All events of the transaction, which share a row of the outbox. */
+static void batch_publish(struct create_queue *queue, const struct unit *batch, int64_t outbox)
+{
+    struct journal_entry *entries[2 * (BATCH_MAX + CALL_MAX)];
+    int count = 0;
+
+    for (const struct unit *unit = batch; outbox && unit; unit = unit->next)
+        for (int i = 0; i < unit->count; i++) {
+            struct row *row = &unit->rows[i];
+
+            row->created.outbox = row->second.outbox = outbox;
+            entries[count++] = &row->created;
+            if (row->second.seq)
+                entries[count++] = &row->second;
+        }
+    publish_entries(queue->api->publisher, entries, count);
+}
+
 /* Writes a batch as one transaction. *ret: how many requests; 0 when the catalog moved. */
 static int batch_write(struct create_queue *queue, const struct unit *batch, int64_t *ret, struct err *err)
 {
@@ -505,27 +523,16 @@ static int batch_write(struct create_queue *queue, const struct unit *batch, int
         for (int i = 0; i < unit->count; i++)
             columns_add(&columns, &unit->rows[i]);
     r = db_run(queue->db, &SQL_create_requests, args, &result, err);
-    if (r == 0)
-        *ret = db_get_int(result, 0, 0);
-    return r;
-}
-
-static void unit_publish(struct create_queue *queue, struct unit *unit)
-{
-    struct journal_entry *entries[2 * CALL_MAX];
-    int count = 0;
-
-    for (int i = 0; i < unit->count; i++) {
-        entries[count++] = &unit->rows[i].created;
-        if (unit->rows[i].second.seq)
-            entries[count++] = &unit->rows[i].second;
-    }
-    publish_entries(queue->api->publisher, entries, count);
+    if (r < 0)
+        return r;
+    *ret = db_get_int(result, 0, 0);
+    batch_publish(queue, batch, db_get_int(result, 0, 1));
+    return 0;
 }
 
 static void unit_written(struct create_queue *queue, struct unit *unit)
 {
-    unit_publish(queue, unit);
+    (void)queue;
     unit_answer(unit);
 }
 

@@ -45,8 +45,11 @@ with guard as (
     select id, 2, second_type, created_at, $2, id || '.1', traceparent, second_payload, second_chain
     from input where second_type is not null
 ), boxed as (
-    insert into request_outbox (request_id, seq, due_at)
-    select i.id, s.seq, now() + interval '5 seconds' from input i, generate_series(1, i.seq) as s(seq)
+    insert into request_outbox (due_at, request_ids, seqs)
+    select now() + interval '5 seconds', array_agg(i.id), array_agg(s.seq)
+    from input i, generate_series(1, i.seq) as s(seq)
+    having count(*) > 0
+    returning id
 ), deliveries as (
     insert into webhook_delivery (request_id, id, kind, webhook_id, connection_id, state, created_at)
     select d.request_id, d.id, 'pre_approval', w.id, c.id,
@@ -57,4 +60,4 @@ with guard as (
     join connection c on c.id = w.connection_id
     where exists (select from guard)
 )
-select count(*) from requests
+select count(*), (select id from boxed) from requests

@@ -19,6 +19,7 @@
 enum { CONNECTION_BYTES = 40 * 1024 };
 /* What is kept between calls, so that a usual call allocates nothing. */
 enum { SPARES_MAX = 256, SPARE_BODY_BYTES = 64 * 1024 };
+enum { FORM_BYTES_MAX = 64 * 1024 };
 /* Shorter answers are not worth compressing (rest.md 1.2). */
 enum { GZIP_BYTES_MIN = 1000, GZIP_LEVEL = 1 };
 
@@ -42,8 +43,8 @@ struct exchange {
     struct buf body;
     size_t dropped;         /* bytes of a body that is too large */
     const char *malformed;  /* why the target can't be understood; NULL: it can */
-    struct pair *queries, *headers;
-    bool begun, too_large, counted;
+    struct pair *queries, *form, *headers;
+    bool begun, too_large, counted, form_parsed;
     _Atomic enum state state;
 };
 
@@ -171,10 +172,9 @@ static const char *decode(struct exchange *exchange, const char *raw, size_t len
     return schema_is_utf8(text, (size_t)(to - text)) ? text : NULL;
 }
 
-static bool query_parse(struct exchange *exchange, const char *raw)
+/* name=value&name=value, as in a query and in the body of a form. */
+static bool pairs_parse(struct exchange *exchange, const char *raw, struct pair **end)
 {
-    struct pair **end = &exchange->queries;
-
     while (*raw) {
         size_t length = strcspn(raw, "&"), name = strcspn(raw, "=&");
         struct pair *pair = arena_new_of(exchange->call.arena, struct pair);
@@ -210,7 +210,7 @@ static void target_parse(struct exchange *exchange, const char *target)
     exchange->call.path = decode(exchange, raw, length, false);
     if (!exchange->call.path)
         exchange->malformed = "The path is not well-formed percent-encoded UTF-8.";
-    else if (raw[length] && !query_parse(exchange, raw + length + 1))
+    else if (raw[length] && !pairs_parse(exchange, raw + length + 1, &exchange->queries))
         exchange->malformed = "The query is not well-formed percent-encoded UTF-8.";
     if (!exchange->call.path)
         exchange->call.path = "";
@@ -425,14 +425,32 @@ const char *http_query(const struct http_call *call, const char *name)
     return value;
 }
 
-int http_queries(const struct http_call *call, const char *name, const char **ret, int max)
+static int pairs_find(const struct pair *pairs, const char *name, const char **ret, int max)
 {
     int count = 0;
 
-    for (const struct pair *pair = exchange_of(call)->queries; pair && count < max; pair = pair->next)
+    for (const struct pair *pair = pairs; pair && count < max; pair = pair->next)
         if (!strcmp(pair->name, name))
             ret[count++] = pair->value;
     return count;
+}
+
+int http_queries(const struct http_call *call, const char *name, const char **ret, int max)
+{
+    return pairs_find(exchange_of(call)->queries, name, ret, max);
+}
+
+const char *http_form(struct http_call *call, const char *name)
+{
+    struct exchange *exchange = exchange_of(call);
+    const char *value = NULL;
+
+    if (!exchange->form_parsed &&
+        (call->body_length > FORM_BYTES_MAX || !pairs_parse(exchange, call->body, &exchange->form)))
+        exchange->form = NULL;
+    exchange->form_parsed = true;
+    pairs_find(exchange->form, name, &value, 1);
+    return value;
 }
 
 void http_set_header(struct http_call *call, const char *name, const char *value)

@@ -53,6 +53,8 @@ const char *http_header(const struct http_call *call, const char *name); /* NULL
 const char *http_query(const struct http_call *call, const char *name);  /* the first; NULL when absent */
 /* All values of a repeated parameter, in order. */
 int http_queries(const struct http_call *call, const char *name, const char **ret, int max);
+/* A member of a body that is an HTML form (application/x-www-form-urlencoded); NULL when absent or ill-formed. */
+const char *http_form(struct http_call *call, const char *name);
 void http_set_header(struct http_call *call, const char *name, const char *value);
 
 /* Sends it. Answers over 1000 bytes are gzip-encoded when the caller accepts that (rest.md 1.2). */

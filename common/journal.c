@@ -57,6 +57,7 @@ void journal_read(const PGresult *result, struct journal_entry *const *entries, 
         (*found)->seq = db_get_int(result, row, 1);
         memcpy((*found)->chain, chain, length);
         (*found)->behind = db_get_bool(result, row, 3);
+        (*found)->outbox = db_get_int(result, row, 4);
     }
 }
 

@@ -28,7 +28,8 @@ struct journal_entry {
     /* Filled when it was appended (seq 0: it lost the race and nothing was written). */
     int64_t seq;
     uint8_t chain[EVENT_CHAIN_BYTES];
-    bool behind;
+    bool behind;     /* an earlier one may not be on the topic yet */
+    int64_t outbox;  /* the row that stands until Kafka has it */
 };
 
 /* The first ten parameters of a statement that calls request_append($1, ..., $10): `entries` sorted by
@@ -36,7 +37,7 @@ struct journal_entry {
 void journal_args(struct db_args *args, struct journal_entry *const *entries, int count, const char *source);
 void journal_sort(struct journal_entry **entries, int count);
 
-/* Columns 0 to 3 (id, seq, chain, behind) of the rows that came back, into the entries that won. */
+/* Columns 0 to 4 (id, seq, chain, behind, outbox) of the rows that came back, into the entries that won. */
 void journal_read(const PGresult *result, struct journal_entry *const *entries, int count);
 
 /* One plain append, on a blocking connection. */

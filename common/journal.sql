@@ -1,2 +1,2 @@
 -- name: journal_append
-select id, seq, chain, behind from request_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+select id, seq, chain, behind, outbox from request_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)

@@ -17,20 +17,32 @@ enum { SOURCE_BYTES = 160, TOPIC_BYTES = 192, JANITOR_BATCH = 1000 };
 
 /* The newest event of a request that was sent from here and whose outbox row still stands. */
 struct sent {
-    struct publish_ref ref;
+    char request_id[64];
+    int64_t seq;
     UT_hash_handle hh;
 };
 
-/* Refs in the order they came. */
-struct ref_list {
-    struct publish_ref *refs;
+/* An outbox row whose events are on their way from here. It may go when all of them were sent and acknowledged. */
+struct box {
+    int64_t id;
+    int count, underway;
+    bool incomplete; /* some were left to the relay, or refused by Kafka */
+    UT_hash_handle hh;
+    struct box_event {
+        char request_id[64];
+        int64_t seq;
+    } events[];
+};
+
+/* Outbox rows in the order they came. */
+struct id_list {
+    int64_t *ids;
     int count, capacity;
 };
 
 /* What a delivery report finds its way back by. */
 struct ticket {
-    struct publisher *publisher;
-    struct publish_ref ref; /* events */
+    struct box *box; /* events */
     usec_t sent_at;
     struct ticket *previous, *next; /* events under way, oldest first */
     publish_done *done;             /* replies */
@@ -42,7 +54,8 @@ struct publisher {
     char source[SOURCE_BYTES], lifecycle[TOPIC_BYTES], callbacks[TOPIC_BYTES], dead[TOPIC_BYTES];
     pthread_mutex_t lock; /* over everything below */
     struct sent *sent;
-    struct ref_list acked, left;
+    struct box *boxes;
+    struct id_list acked, left;
     struct ticket *oldest, *newest;
     int underway;
     /* the janitor */
@@ -52,35 +65,27 @@ struct publisher {
     struct db *db;
 };
 
-static void refs_add(struct ref_list *list, const struct publish_ref *ref)
+static void ids_add(struct id_list *list, int64_t id)
 {
     if (list->count == list->capacity) {
         list->capacity = list->capacity ? list->capacity * 2 : 64;
-        list->refs = realloc(list->refs, sizeof(*list->refs) * (size_t)list->capacity);
-        if (!list->refs)
+        list->ids = realloc(list->ids, sizeof(*list->ids) * (size_t)list->capacity);
+        if (!list->ids)
             abort();
     }
-    list->refs[list->count++] = *ref;
+    list->ids[list->count++] = id;
 }
 
-static int refs_take(struct ref_list *list, struct publish_ref *refs, int max)
+static int ids_take(struct id_list *list, int64_t *ids, int max)
 {
     int count = list->count < max ? list->count : max;
 
     if (!count)
         return 0;
-    memcpy(refs, list->refs, sizeof(*refs) * (size_t)count);
+    memcpy(ids, list->ids, sizeof(*ids) * (size_t)count);
     list->count -= count;
-    memmove(list->refs, list->refs + count, sizeof(*refs) * (size_t)list->count);
+    memmove(list->ids, list->ids + count, sizeof(*ids) * (size_t)list->count);
     return count;
-}
-
-static struct publish_ref ref_make(const char *request_id, int64_t seq)
-{
-    struct publish_ref ref = { .seq = seq };
-
-    snprintf(ref.request_id, sizeof(ref.request_id), "%s", request_id);
-    return ref;
 }
 
 /* --- under the lock ---------------------------------------------------------------------------------- */
@@ -90,35 +95,74 @@ static int64_t sent_seq(const struct publisher *publisher, const char *request_i
     struct sent *sent;
 
     HASH_FIND_STR(publisher->sent, request_id, sent);
-    return sent ? sent->ref.seq : 0;
+    return sent ? sent->seq : 0;
 }
 
-static void sent_set(struct publisher *publisher, const struct publish_ref *ref)
+static void sent_set(struct publisher *publisher, const char *request_id, int64_t seq)
 {
     struct sent *sent;
 
-    HASH_FIND_STR(publisher->sent, ref->request_id, sent);
+    HASH_FIND_STR(publisher->sent, request_id, sent);
     if (sent) {
-        if (ref->seq > sent->ref.seq)
-            sent->ref.seq = ref->seq;
+        if (seq > sent->seq)
+            sent->seq = seq;
         return;
     }
     sent = calloc(1, sizeof(*sent));
     if (!sent)
         abort();
-    sent->ref = *ref;
-    HASH_ADD_STR(publisher->sent, ref.request_id, sent);
+    snprintf(sent->request_id, sizeof(sent->request_id), "%s", request_id);
+    sent->seq = seq;
+    HASH_ADD_STR(publisher->sent, request_id, sent);
 }
 
-static void sent_drop(struct publisher *publisher, const struct publish_ref *ref)
+static void sent_drop(struct publisher *publisher, const struct box_event *event)
 {
     struct sent *sent;
 
-    HASH_FIND_STR(publisher->sent, ref->request_id, sent);
-    if (!sent || sent->ref.seq > ref->seq)
+    HASH_FIND_STR(publisher->sent, event->request_id, sent);
+    if (!sent || sent->seq > event->seq)
         return; /* a later event of it is still under way */
     HASH_DEL(publisher->sent, sent);
     free(sent);
+}
+
+static struct box *box_of(struct publisher *publisher, int64_t id)
+{
+    struct box *box;
+
+    HASH_FIND(hh, publisher->boxes, &id, sizeof(id), box);
+    return box;
+}
+
+static struct box *box_new(struct publisher *publisher, int64_t id, int max)
+{
+    struct box *box = calloc(1, sizeof(*box) + sizeof(box->events[0]) * (size_t)max);
+
+    if (!box)
+        abort();
+    box->id = id;
+    HASH_ADD(hh, publisher->boxes, id, sizeof(box->id), box);
+    return box;
+}
+
+static void box_free(struct publisher *publisher, struct box *box)
+{
+    for (int i = 0; i < box->count; i++)
+        sent_drop(publisher, &box->events[i]);
+    HASH_DEL(publisher->boxes, box);
+    free(box);
+}
+
+/* Nothing of it is under way any more: it may go, or what is left of it is the relay's. */
+static void box_check(struct publisher *publisher, struct box *box)
+{
+    if (box->underway)
+        return;
+    if (box->incomplete)
+        box_free(publisher, box);
+    else
+        ids_add(&publisher->acked, box->id);
 }
 
 static void ticket_link(struct publisher *publisher, struct ticket *ticket)
@@ -157,15 +201,14 @@ static void event_delivered(rd_kafka_t *handle, const rd_kafka_message_t *messag
         return; /* a dead letter */
     pthread_mutex_lock(&publisher->lock);
     ticket_unlink(publisher, ticket);
-    if (!message->err)
-        refs_add(&publisher->acked, &ticket->ref);
-    else
-        sent_drop(publisher, &ticket->ref); /* its row stays: the relay's */
-    pthread_mutex_unlock(&publisher->lock);
+    ticket->box->underway--;
     if (message->err)
-        log_error("publish.refused", log_id("request", ticket->ref.request_id),
-                  log_word("cause", rd_kafka_err2name(message->err)));
-    else
+        ticket->box->incomplete = true; /* its row stays: the relay's */
+    box_check(publisher, ticket->box);
+    pthread_mutex_unlock(&publisher->lock);
+    if (message->err && message->err != RD_KAFKA_RESP_ERR__PURGE_QUEUE)
+        log_error("publish.refused", log_word("cause", rd_kafka_err2name(message->err)));
+    if (!message->err)
         metric_add(METRIC_EVENTS_OUT, METRIC_LABELS(publisher->lifecycle), 1);
     free(ticket);
 }
@@ -264,50 +307,50 @@ static void producer_free(rd_kafka_t *producer, usec_t wait)
 
 /* --- the janitor ------------------------------------------------------------------------------------- */
 
-static int outbox_do(struct publisher *publisher, const struct sql *sql, const struct publish_ref *refs,
-                     int count, struct arena *arena)
+static int outbox_do(struct publisher *publisher, const struct sql *sql, const int64_t *ids, int count,
+                     struct arena *arena)
 {
     struct db_args *args = db_args_new(arena);
     struct err err;
 
-    publish_refs_args(args, refs, count);
+    publish_outbox_args(args, ids, count);
     return db_do(publisher->db, sql, args, &err);
 }
 
-static bool janitor_turn(struct publisher *publisher, struct publish_ref *refs, struct arena *arena)
+static bool janitor_turn(struct publisher *publisher, int64_t *ids, struct arena *arena)
 {
-    int left = publish_take_left(publisher, refs, JANITOR_BATCH), acked;
+    int left = publish_take_left(publisher, ids, JANITOR_BATCH), acked;
 
     if (left)
-        (void)outbox_do(publisher, &SQL_publish_hasten, refs, left, arena); /* else they are due in 5 s anyway */
-    acked = publish_take_acked(publisher, refs, JANITOR_BATCH);
+        (void)outbox_do(publisher, &SQL_publish_hasten, ids, left, arena); /* else they are due in 5 s anyway */
+    acked = publish_take_acked(publisher, ids, JANITOR_BATCH);
     if (!acked)
         return true;
-    if (outbox_do(publisher, &SQL_publish_forget, refs, acked, arena) < 0) {
-        publish_give_back(publisher, refs, acked);
+    if (outbox_do(publisher, &SQL_publish_forget, ids, acked, arena) < 0) {
+        publish_give_back(publisher, ids, acked);
         return false;
     }
-    publish_forgotten(publisher, refs, acked);
+    publish_forgotten(publisher, ids, acked);
     return true;
 }
 
 /* What was acknowledged by the last flush, so that the next relay need not send it again. */
 static void janitor_finish(struct publisher *publisher)
 {
-    struct publish_ref *refs = calloc(JANITOR_BATCH, sizeof(*refs));
+    int64_t *ids = calloc(JANITOR_BATCH, sizeof(*ids));
     struct arena *arena = arena_new();
 
-    if (!refs)
+    if (!ids)
         abort();
-    while (publisher->acked.count && janitor_turn(publisher, refs, arena))
+    while (publisher->acked.count && janitor_turn(publisher, ids, arena))
         arena_clear(arena);
     arena_free(arena);
-    free(refs);
+    free(ids);
 }
 
 void publisher_free(struct publisher *publisher, usec_t wait)
 {
-    struct sent *sent, *next;
+    struct box *box, *next;
 
     if (!publisher)
         return;
@@ -318,14 +361,13 @@ void publisher_free(struct publisher *publisher, usec_t wait)
     producer_free(publisher->events, wait);
     if (publisher->has_janitor && publisher->db)
         janitor_finish(publisher);
-    HASH_ITER(hh, publisher->sent, sent, next)
+    HASH_ITER(hh, publisher->boxes, box, next)
     {
-        HASH_DEL(publisher->sent, sent);
-        free(sent);
+        box_free(publisher, box);
     }
     db_free(publisher->db);
-    free(publisher->acked.refs);
-    free(publisher->left.refs);
+    free(publisher->acked.ids);
+    free(publisher->left.ids);
     pthread_mutex_destroy(&publisher->lock);
     free(publisher);
 }
@@ -390,8 +432,9 @@ static rd_kafka_resp_err_t produce(rd_kafka_t *producer, const char *topic, cons
 }
 
 /* Under the lock, so that a request's events enter the queue in the order that `sent` tells. */
-static bool event_send(struct publisher *publisher, const struct publish_record *record)
+static bool event_send(struct publisher *publisher, struct box *box, const struct publish_record *record)
 {
+    struct box_event *event = &box->events[box->count];
     struct ticket *ticket = calloc(1, sizeof(*ticket));
     char id[96];
     struct envelope envelope = { .id = id,
@@ -407,57 +450,83 @@ static bool event_send(struct publisher *publisher, const struct publish_record 
     if (!ticket)
         abort();
     snprintf(id, sizeof(id), "%s.%lld", record->request_id, (long long)record->seq);
-    ticket->ref = ref_make(record->request_id, record->seq);
+    ticket->box = box;
     ticket->sent_at = usec_monotonic();
     if (produce(publisher->events, publisher->lifecycle, record->request_id, strlen(record->request_id),
                 record->payload, record->payload_length, envelope_headers(&envelope), ticket)) {
         free(ticket); /* the queue is full: the row stays in the outbox */
         return false;
     }
+    snprintf(event->request_id, sizeof(event->request_id), "%s", record->request_id);
+    event->seq = record->seq;
+    box->count++;
+    box->underway++;
     ticket_link(publisher, ticket);
-    sent_set(publisher, &ticket->ref);
+    sent_set(publisher, record->request_id, record->seq);
     return true;
+}
+
+/* Sends it when the one before it is known to be on the topic or on its way there from here. */
+static bool event_try(struct publisher *publisher, struct box *box, const struct publish_record *record)
+{
+    return (!record->behind || sent_seq(publisher, record->request_id) == record->seq - 1) &&
+           event_send(publisher, box, record);
+}
+
+static struct publish_record entry_record(const struct publisher *publisher, const struct journal_entry *entry)
+{
+    return (struct publish_record){ .request_id = entry->request_id,
+                                    .seq = entry->seq,
+                                    .type = event_word(entry->type),
+                                    .source = publisher->source,
+                                    .cause = entry->cause,
+                                    .traceparent = entry->traceparent,
+                                    .time = entry->time,
+                                    .payload = entry->payload,
+                                    .payload_length = strlen(entry->payload),
+                                    .chain = entry->chain,
+                                    .behind = entry->behind };
 }
 
 int publish_entries(struct publisher *publisher, struct journal_entry *const *entries, int count)
 {
+    struct box *box = NULL;
     int left = 0;
 
     pthread_mutex_lock(&publisher->lock);
     for (int i = 0; i < count; i++) {
-        const struct journal_entry *entry = entries[i];
-        struct publish_record record = { .request_id = entry->request_id,
-                                         .seq = entry->seq,
-                                         .type = event_word(entry->type),
-                                         .source = publisher->source,
-                                         .cause = entry->cause,
-                                         .traceparent = entry->traceparent,
-                                         .time = entry->time,
-                                         .payload = entry->payload,
-                                         .payload_length = strlen(entry->payload),
-                                         .chain = entry->chain };
+        struct publish_record record = entry_record(publisher, entries[i]);
 
-        if (!entry->seq)
+        if (!entries[i]->seq)
             continue;
-        if ((!entry->behind || sent_seq(publisher, entry->request_id) == entry->seq - 1) &&
-            event_send(publisher, &record))
-            continue;
-        struct publish_ref ref = ref_make(entry->request_id, entry->seq);
-        refs_add(&publisher->left, &ref);
-        left++;
+        if (!box)
+            box = box_new(publisher, entries[i]->outbox, count);
+        left += !event_try(publisher, box, &record);
     }
+    if (left) {
+        ids_add(&publisher->left, box->id);
+        box->incomplete = true;
+    }
+    if (box)
+        box_check(publisher, box);
     pthread_mutex_unlock(&publisher->lock);
     return left;
 }
 
-bool publish_record(struct publisher *publisher, const struct publish_record *record)
+void publish_outbox(struct publisher *publisher, int64_t outbox, const struct publish_record *records, int count)
 {
-    bool sent;
+    struct box *box;
 
     pthread_mutex_lock(&publisher->lock);
-    sent = sent_seq(publisher, record->request_id) < record->seq && event_send(publisher, record);
+    if (!box_of(publisher, outbox)) { /* else it is on its way from here already */
+        box = box_new(publisher, outbox, count);
+        for (int i = 0; i < count; i++)
+            if (sent_seq(publisher, records[i].request_id) < records[i].seq &&
+                !event_try(publisher, box, &records[i]))
+                box->incomplete = true;
+        box_check(publisher, box);
+    }
     pthread_mutex_unlock(&publisher->lock);
-    return sent;
 }
 
 int publish_reply(struct publisher *publisher, const struct publish_reply *reply, publish_done *done,
@@ -538,50 +607,48 @@ void publisher_notify(struct publisher *publisher, int fd)
     rd_kafka_queue_destroy(queue);
 }
 
-int publish_take_acked(struct publisher *publisher, struct publish_ref *refs, int max)
+int publish_take_acked(struct publisher *publisher, int64_t *outboxes, int max)
 {
     int count;
 
     pthread_mutex_lock(&publisher->lock);
-    count = refs_take(&publisher->acked, refs, max);
+    count = ids_take(&publisher->acked, outboxes, max);
     pthread_mutex_unlock(&publisher->lock);
     return count;
 }
 
-int publish_take_left(struct publisher *publisher, struct publish_ref *refs, int max)
+int publish_take_left(struct publisher *publisher, int64_t *outboxes, int max)
 {
     int count;
 
     pthread_mutex_lock(&publisher->lock);
-    count = refs_take(&publisher->left, refs, max);
+    count = ids_take(&publisher->left, outboxes, max);
     pthread_mutex_unlock(&publisher->lock);
     return count;
 }
 
-void publish_forgotten(struct publisher *publisher, const struct publish_ref *refs, int count)
+void publish_forgotten(struct publisher *publisher, const int64_t *outboxes, int count)
 {
     pthread_mutex_lock(&publisher->lock);
     for (int i = 0; i < count; i++)
-        sent_drop(publisher, &refs[i]);
+        box_free(publisher, box_of(publisher, outboxes[i]));
     pthread_mutex_unlock(&publisher->lock);
 }
 
-void publish_give_back(struct publisher *publisher, const struct publish_ref *refs, int count)
+void publish_give_back(struct publisher *publisher, const int64_t *outboxes, int count)
 {
     pthread_mutex_lock(&publisher->lock);
     for (int i = 0; i < count; i++)
-        refs_add(&publisher->acked, &refs[i]);
+        ids_add(&publisher->acked, outboxes[i]);
     pthread_mutex_unlock(&publisher->lock);
 }
 
-void publish_refs_args(struct db_args *args, const struct publish_ref *refs, int count)
+void publish_outbox_args(struct db_args *args, const int64_t *outboxes, int count)
 {
-    struct db_column *ids = db_array(args, DB_TEXT), *seqs = db_array(args, DB_INT);
+    struct db_column *ids = db_array(args, DB_INT);
 
-    for (int i = 0; i < count; i++) {
-        db_add_text(ids, refs[i].request_id);
-        db_add_int(seqs, refs[i].seq);
-    }
+    for (int i = 0; i < count; i++)
+        db_add_int(ids, outboxes[i]);
 }
 
 /* --- a thread for programs without a loop ---------------------------------------------------------------- */
@@ -589,19 +656,19 @@ void publish_refs_args(struct db_args *args, const struct publish_ref *refs, int
 static void *janitor_run(void *context)
 {
     struct publisher *publisher = context;
-    struct publish_ref *refs = calloc(JANITOR_BATCH, sizeof(*refs));
+    int64_t *ids = calloc(JANITOR_BATCH, sizeof(*ids));
     struct arena *arena = arena_new();
 
-    if (!refs)
+    if (!ids)
         abort();
     while (!atomic_load(&publisher->stopping)) {
         publisher_poll(publisher, 20 * USEC_PER_MS);
-        if (publisher->db && !janitor_turn(publisher, refs, arena))
+        if (publisher->db && !janitor_turn(publisher, ids, arena))
             publisher_poll(publisher, 500 * USEC_PER_MS); /* PostgreSQL is away: the acks keep */
         arena_clear(arena);
     }
     arena_free(arena);
-    free(refs);
+    free(ids);
     return NULL;
 }
 

@@ -28,11 +28,11 @@ int publisher_new(const struct config *config, const char *program, struct publi
 void publisher_free(struct publisher *publisher, usec_t wait);
 const char *publisher_source(const struct publisher *publisher);
 
-/* Sends what won (entry->seq > 0) of one committed batch. Returns how many were left to the relay. */
+/* Sends what won (entry->seq > 0) of one statement: all the entries of an outbox row, which they share, in one call.
+ * Returns how many were left to the relay. */
 int publish_entries(struct publisher *publisher, struct journal_entry *const *entries, int count);
 
-/* An event read back from the outbox by the relay, whose predecessors are sent or on the topic. False when it is
- * on its way from here already. */
+/* An event read back from the outbox by the relay. */
 struct publish_record {
     const char *request_id;
     int64_t seq;
@@ -41,8 +41,10 @@ struct publish_record {
     const void *payload;
     size_t payload_length;
     const uint8_t *chain;
+    bool behind; /* an earlier one of the request is in the outbox too */
 };
-bool publish_record(struct publisher *publisher, const struct publish_record *record);
+/* All of an outbox row, sorted by request and seq. What must wait for an earlier event is left for the next time. */
+void publish_outbox(struct publisher *publisher, int64_t outbox, const struct publish_record *records, int count);
 
 /*
  * A reply for the callbacks topic. `done` is called once, from the thread that polls: with NULL when Kafka has it,
@@ -74,20 +76,15 @@ int publisher_underway(struct publisher *publisher, usec_t *oldest);
 /* Writes a byte to `fd` when publisher_poll() has something to tell. */
 void publisher_notify(struct publisher *publisher, int fd);
 
-/* Event number `seq` of a request. */
-struct publish_ref {
-    char request_id[64];
-    int64_t seq;
-};
-/* Acknowledged since the last call: their outbox rows may go (SQL publish_forget); then say publish_forgotten(), or
- * publish_give_back() when that failed. */
-int publish_take_acked(struct publisher *publisher, struct publish_ref *refs, int max);
-void publish_forgotten(struct publisher *publisher, const struct publish_ref *refs, int count);
-void publish_give_back(struct publisher *publisher, const struct publish_ref *refs, int count);
-/* Left to the relay since the last call: their rows are due at once (SQL publish_hasten). */
-int publish_take_left(struct publisher *publisher, struct publish_ref *refs, int max);
-/* The two parameters of both statements. */
-void publish_refs_args(struct db_args *args, const struct publish_ref *refs, int count);
+/* Outbox rows all of whose events were acknowledged since the last call: they may go (SQL publish_forget); then say
+ * publish_forgotten(), or publish_give_back() when that failed. */
+int publish_take_acked(struct publisher *publisher, int64_t *outboxes, int max);
+void publish_forgotten(struct publisher *publisher, const int64_t *outboxes, int count);
+void publish_give_back(struct publisher *publisher, const int64_t *outboxes, int count);
+/* Rows of which something was left to the relay since the last call: they are due at once (SQL publish_hasten). */
+int publish_take_left(struct publisher *publisher, int64_t *outboxes, int max);
+/* The parameter of both statements. */
+void publish_outbox_args(struct db_args *args, const int64_t *outboxes, int count);
 
 /* For programs without a loop: a thread that polls and, with a postgres_url, clears the outbox. */
 int publisher_start_janitor(struct publisher *publisher, const char *postgres_url, struct err *err) MUST_CHECK;

@@ -12,7 +12,7 @@ enum {
     TICK_MS = 100,
     PARK_CLAIM_MAX = 512,   /* deliveries at once */
     SWEEP_PAGE = 256,       /* requests at once */
-    RELAY_EVENTS = 500,
+    RELAY_OUTBOXES = 16,
     GAUGE_S = 15,
 };
 
@@ -202,33 +202,40 @@ static void sweep(struct chores *chores)
 
 /* --- relay ------------------------------------------------------------------------------------------- */
 
-static void relay_row(struct chores *chores, const PGresult *result, int row)
+static struct publish_record relay_record(const PGresult *result, int row)
 {
-    size_t payload_length, chain_length;
-    const void *payload = db_get_bytes(result, row, 7, &payload_length);
-    const void *chain = db_get_bytes(result, row, 8, &chain_length);
+    struct publish_record record = { .request_id = db_get_text(result, row, 1),
+                                     .seq = db_get_int(result, row, 2),
+                                     .type = db_get_text(result, row, 3),
+                                     .source = db_get_text(result, row, 4),
+                                     .cause = db_get_text(result, row, 5),
+                                     .traceparent = db_get_text(result, row, 6),
+                                     .time = db_get_time(result, row, 7),
+                                     .behind = !db_get_bool(result, row, 10) };
+    size_t chain_length;
 
-    if (db_get_bool(result, row, 9))
-        return; /* an earlier one is in other hands: this one's turn comes when that row is gone */
-    publish_record(chores->publisher, &(struct publish_record){ .request_id = db_get_text(result, row, 0),
-                                                                .seq = db_get_int(result, row, 1),
-                                                                .type = db_get_text(result, row, 2),
-                                                                .source = db_get_text(result, row, 3),
-                                                                .cause = db_get_text(result, row, 4),
-                                                                .traceparent = db_get_text(result, row, 5),
-                                                                .time = db_get_time(result, row, 6),
-                                                                .payload = payload,
-                                                                .payload_length = payload_length,
-                                                                .chain = chain });
+    record.payload = db_get_bytes(result, row, 8, &record.payload_length);
+    record.chain = db_get_bytes(result, row, 9, &chain_length);
+    return record;
 }
 
+/* The rows of an outbox row follow each other. */
 static void on_relay_claimed(void *context, PGresult **results, const struct err *err)
 {
     struct chores *chores = context;
+    int rows = err ? 0 : PQntuples(results[0]), first = 0;
+    struct publish_record *records = arena_array(chores->arena, struct publish_record, (size_t)rows + 1);
 
     chores->relaying = false;
-    for (int row = 0; !err && row < PQntuples(results[0]); row++)
-        relay_row(chores, results[0], row);
+    for (int row = 0; row < rows; row++) {
+        int64_t outbox = db_get_int(results[0], row, 0);
+
+        records[row] = relay_record(results[0], row);
+        if (row + 1 < rows && db_get_int(results[0], row + 1, 0) == outbox)
+            continue;
+        publish_outbox(chores->publisher, outbox, records + first, row + 1 - first);
+        first = row + 1;
+    }
 }
 
 static void relay(struct chores *chores)
@@ -242,7 +249,7 @@ static void relay(struct chores *chores)
     if (chores->relaying || oldest > 2 * USEC_PER_S)
         return;
     args = db_args_new(chores->arena);
-    db_int(args, RELAY_EVENTS);
+    db_int(args, RELAY_OUTBOXES);
     group = pipe_group_new(chores->pipe);
     pipe_add(group, &SQL_relay_claim, args);
     chores->relaying = true;

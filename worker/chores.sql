@@ -28,20 +28,21 @@ update review_sweep set cursor = $2::text, lease_until = now() + interval '30 se
 delete from review_sweep where id = $1::bigint
 
 -- name: relay_claim
+-- `first`: no earlier event of the request is in the outbox.
 with due as materialized (
-    select request_id, seq from request_outbox where due_at <= now()
-    order by request_id, seq limit $1::bigint for update skip locked
+    select id, request_ids, seqs from request_outbox where due_at <= now()
+    order by id limit $1::bigint for update skip locked
 ), taken as (
-    update request_outbox o set due_at = now() + interval '5 seconds'
-    from due where o.request_id = due.request_id and o.seq = due.seq
-    returning o.request_id, o.seq
+    update request_outbox o set due_at = now() + interval '5 seconds' from due where o.id = due.id
 )
-select e.request_id, e.seq, e.type, e.source, e.cause, e.traceparent, e.time, e.payload, e.chain,
-       exists (select from request_outbox o
-               where o.request_id = t.request_id and o.seq < t.seq
-                 and not exists (select from due d where d.request_id = o.request_id and d.seq = o.seq))
-from taken t join request_event e on e.request_id = t.request_id and e.seq = t.seq
-order by e.request_id, e.seq
+select d.id, e.request_id, e.seq, e.type, e.source, e.cause, e.traceparent, e.time, e.payload, e.chain,
+       (e.request_id, e.seq) in (select p.request_id, min(p.seq)
+                                 from request_outbox o, unnest(o.request_ids, o.seqs) as p(request_id, seq)
+                                 group by p.request_id) as first
+from due d
+cross join lateral unnest(d.request_ids, d.seqs) as u(request_id, seq)
+join request_event e on e.request_id = u.request_id and e.seq = u.seq
+order by d.id, e.request_id, e.seq
 
 -- name: gauge_counts
 select (select count(*) from webhook_delivery where state = 'waiting' and due_at is not null),

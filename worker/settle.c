@@ -10,7 +10,7 @@
 #include "common/publish.sql.h"
 #include "worker/settle.sql.h"
 
-enum { BATCH_ITEMS = 512, BATCH_REFS = 2048, SOON_MS = 1, AGAIN_MS = 100, REFS_MS = 25 };
+enum { BATCH_ITEMS = 512, BATCH_OUTBOXES = 256, SOON_MS = 1, AGAIN_MS = 100, IDLE_MS = 25 };
 
 const struct sql *const settle_statements[] = {
     &SQL_settle_park,    &SQL_settle_attempts,  &SQL_settle_deliveries, &SQL_settle_owed,
@@ -41,7 +41,7 @@ struct settle {
     usec_t sent_at;
     struct arena *arena;               /* the batch's */
     struct section sections[SETTLE_KINDS];
-    struct publish_ref acked[BATCH_REFS], left[BATCH_REFS];
+    int64_t acked[BATCH_OUTBOXES], left[BATCH_OUTBOXES]; /* outbox rows that may go; that are the relay's */
     int acked_count, left_count;
 };
 
@@ -218,15 +218,15 @@ static void section_add(struct settle *settle, struct pipe_group *group, enum se
     pipe_add(group, kinds[kind].sql, args);
 }
 
-static void refs_add(struct settle *settle, struct pipe_group *group, const struct sql *sql,
-                     const struct publish_ref *refs, int count)
+static void outboxes_add(struct settle *settle, struct pipe_group *group, const struct sql *sql,
+                         const int64_t *outboxes, int count)
 {
     struct db_args *args;
 
     if (!count)
         return;
     args = db_args_new(settle->arena);
-    publish_refs_args(args, refs, count);
+    publish_outbox_args(args, outboxes, count);
     pipe_add(group, sql, args);
 }
 
@@ -338,7 +338,7 @@ static void on_settled(void *context, PGresult **results, const struct err *err)
     if (settle->waiting)
         batch_send(settle);
     else
-        send_in(settle, REFS_MS);
+        send_in(settle, IDLE_MS);
 }
 
 static void batch_send(struct settle *settle)
@@ -352,18 +352,18 @@ static void batch_send(struct settle *settle)
     }
     arena_clear(settle->arena);
     count = batch_take(settle);
-    settle->acked_count = publish_take_acked(settle->publisher, settle->acked, BATCH_REFS);
-    settle->left_count = publish_take_left(settle->publisher, settle->left, BATCH_REFS);
+    settle->acked_count = publish_take_acked(settle->publisher, settle->acked, BATCH_OUTBOXES);
+    settle->left_count = publish_take_left(settle->publisher, settle->left, BATCH_OUTBOXES);
     if (!count && !settle->acked_count && !settle->left_count) {
-        send_in(settle, REFS_MS);
+        send_in(settle, IDLE_MS);
         return;
     }
     uv_timer_stop(settle->timer);
     group = pipe_group_new(settle->pipe);
     for (int kind = 0; kind < SETTLE_KINDS; kind++)
         section_add(settle, group, (enum settle_kind)kind, &statement);
-    refs_add(settle, group, &SQL_publish_forget, settle->acked, settle->acked_count);
-    refs_add(settle, group, &SQL_publish_hasten, settle->left, settle->left_count);
+    outboxes_add(settle, group, &SQL_publish_forget, settle->acked, settle->acked_count);
+    outboxes_add(settle, group, &SQL_publish_hasten, settle->left, settle->left_count);
     settle->busy = true;
     settle->sent_at = usec_monotonic();
     pipe_send(group, on_settled, settle);
@@ -383,7 +383,7 @@ struct settle *settle_new(uv_loop_t *loop, struct pipe *pipe, struct publisher *
     settle->arena = arena_new();
     uv_timer_init(loop, settle->timer);
     settle->timer->data = settle;
-    send_in(settle, REFS_MS);
+    send_in(settle, IDLE_MS);
     return settle;
 }
 

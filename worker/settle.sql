@@ -23,7 +23,7 @@ with settled as (
     from settled
     on conflict do nothing
 )
-select r.id, r.seq, r.chain, r.behind
+select r.id, r.seq, r.chain, r.behind, r.outbox
 from (select array_agg(request_id) as ids, array_agg(expected) as expected, array_agg(status) as statuses,
              array_agg(actor) as actors, array_agg(type) as types, array_agg(time) as times,
              array_agg(cause) as causes, array_agg(traceparent) as traceparents, array_agg(payload) as payloads
@@ -41,7 +41,7 @@ with changed as (
     where d.request_id = i.request_id and d.id = i.id and d.state in ('waiting', 'held') and d.state <> i.state
     returning i.*
 )
-select r.id, r.seq, r.chain, r.behind
+select r.id, r.seq, r.chain, r.behind, r.outbox
 from (select array_agg(request_id) as ids, array_agg(expected) as expected, array_agg(status) as statuses,
              array_agg(actor) as actors, array_agg(type) as types, array_agg(time) as times,
              array_agg(cause) as causes, array_agg(traceparent) as traceparents, array_agg(payload) as payloads
@@ -64,7 +64,7 @@ with owed as (
                     as i(request_id, expected, status, actor, type, time, cause, traceparent, payload, id)
                join owed using (request_id, id)
 )
-select r.id, r.seq, r.chain, r.behind
+select r.id, r.seq, r.chain, r.behind, r.outbox
 from (select array_agg(request_id) as ids, array_agg(expected) as expected, array_agg(status) as statuses,
              array_agg(actor) as actors, array_agg(type) as types, array_agg(time) as times,
              array_agg(cause) as causes, array_agg(traceparent) as traceparents, array_agg(payload) as payloads
@@ -79,10 +79,10 @@ with won as (
     insert into pre_approval_reply (request_id, webhook_id, eligible, received_at)
     select id, ($11::text[])[place], ($12::boolean[])[place], ($6::timestamptz[])[place] from won
 )
-select id, seq, chain, behind from won
+select id, seq, chain, behind, outbox from won
 
 -- name: settle_approvals
-select r.id, r.seq, r.chain, r.behind
+select r.id, r.seq, r.chain, r.behind, r.outbox
 from (select version from catalog for share) c,
      request_append(case when c.version = $11::bigint then $1::text[] else '{}'::text[] end, $2, $3, $4, $5, $6, $7, $8, $9,
                     $10) r

@@ -195,14 +195,16 @@ create table request_event (
     primary key (request_id, seq)
 );
 
--- What is committed and not yet known to be on the topic. A row goes once Kafka has acknowledged its event,
--- so this stays as small as what is under way; `due_at` is when the relay may take it up.
+-- What is committed and not yet known to be on the topic: a row a transaction, with all of its events. It goes
+-- once Kafka has acknowledged them, so this stays as small as what is under way; `due_at` is when the relay may
+-- take it up.
 create table request_outbox (
-    request_id text collate "C" not null,
-    seq        bigint not null,
-    due_at     timestamptz not null,
-    primary key (request_id, seq)
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, fillfactor = 60);
+    id          bigint generated always as identity primary key,
+    due_at      timestamptz not null,
+    request_ids text[] not null,
+    seqs        bigint[] not null
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+alter table request_outbox alter request_ids set storage external, alter seqs set storage external;
 
 -- A call owed to a webhook about a request. waiting: to be made (by the event that owes it while `due_at` is
 -- null, else by any worker once it is due); held: its connection is disabled; delivered; given_up.

@@ -4,7 +4,7 @@
 -- whatever it is) it sets the status (null: unchanged), appends the event, extends the chain, and notes the
 -- event in the outbox. What lost the race has no row in the answer. `behind` says that an earlier event of
 -- the request may not be on the topic yet, so that this one must be left to the relay; `place` is the row's
--- place in the arrays, from 1.
+-- place in the arrays, from 1; `outbox` the outbox's row, the same for all.
 
 create function event_chain(previous bytea, request_id text, seq bigint, type text, at timestamptz,
                             source text, cause text, payload bytea)
@@ -20,7 +20,7 @@ $$;
 create function request_append(ids text[], expected bigint[], statuses text[], actors text[], types text[],
                                times timestamptz[], causes text[], traceparents text[], payloads bytea[],
                                event_source text)
-returns table (id text, seq bigint, chain bytea, behind boolean, place bigint)
+returns table (id text, seq bigint, chain bytea, behind boolean, place bigint, outbox bigint)
 language sql
 set enable_hashjoin = off
 set enable_mergejoin = off   -- rows are locked in the order of `ids`, which callers sort: no deadlocks
@@ -55,10 +55,12 @@ as $$
         select m.id, m.seq, m.type, m.time, event_source, m.cause, m.traceparent, m.payload, m.chain
         from moved m
     ), boxed as (
-        insert into request_outbox (request_id, seq, due_at)
-        select m.id, m.seq, now() + interval '5 seconds' from moved m
+        insert into request_outbox (due_at, request_ids, seqs)
+        select now() + interval '5 seconds', array_agg(m.id), array_agg(m.seq) from moved m
+        having count(*) > 0
+        returning request_outbox.id
     )
-    select m.id, m.seq, m.chain,
-           exists (select from request_outbox o where o.request_id = m.id and o.seq < m.seq), m.place
+    select m.id, m.seq, m.chain, m.id in (select unnest(o.request_ids) from request_outbox o), m.place,
+           (select b.id from boxed b)
     from moved m
 $$;
