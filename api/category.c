@@ -21,7 +21,8 @@ bool category_exists(const char *name)
 
 bool category_is_default_target(const char *name)
 {
-    static const char *const left_out[] = { "user.financial", "user.payment", "user.authorization" };
+    static const char *const left_out[] = { "user.financial", "user.payment",
+                                            "user.authorization" };
 
     if (strncmp(name, "user.", 5) != 0 || strchr(name + 5, '.'))
         return false;

@@ -9,13 +9,11 @@
 
 enum { TYPES_ASKED_MAX = 64, DESCRIPTION_CHARS_MAX = 10000 };
 
-/* Every type of the contract, so that bodies and filters parse; the first is what this version has. */
 static const char *const types[] = {
-    "https", "attentive_email", "aws", "bigquery", "datahub", "dynamodb", "fides", "generic_consent_email",
-    "generic_erasure_email", "dynamic_erasure_email", "entra", "google_cloud_sql_mysql",
-    "google_cloud_sql_postgres", "google_workspace", "manual", "manual_webhook", "manual_task", "jira_ticket",
-    "mariadb", "mongodb", "mssql", "mysql", "okta", "postgres", "rds_mysql", "rds_postgres", "redshift", "s3",
-    "saas", "scylla", "snowflake", "sovrn", "timescale", "website", "test_datastore", "test_website", NULL,
+#define CONNECTION_TYPE(name) name,
+#include "api/connection.tbl.h"
+#undef CONNECTION_TYPE
+    NULL,
 };
 static const char *const accesses[] = { "read", "write", NULL };
 static const char *const test_statuses[] = { "passed", "failed", "untested", NULL };
@@ -23,10 +21,10 @@ static const char *const system_types[] = {
     "data_catalog", "database", "email", "manual", "saas", "service", "system", "website", NULL,
 };
 
-/* --- the object --------------------------------------------------------------------------------------- */
+/* --- the object ------------------------------------------------------------------------------- */
 
-static int open_secrets(struct api_call *call, const char *id, struct bytes sealed, json_object **ret,
-                        struct err *err)
+static int open_secrets(struct api_call *call, const char *id, struct bytes sealed,
+                        json_object **ret, struct err *err)
 {
     struct bytes plain;
     int r = seal_ring_open(call->api->ring, "secrets", id, sealed, call->arena, &plain, err);
@@ -38,7 +36,8 @@ static int open_secrets(struct api_call *call, const char *id, struct bytes seal
 }
 
 /* Of a row's column; NULL when there are none, or none that can be opened. */
-static json_object *secrets_of(struct api_call *call, const PGresult *rows, int row, int column, const char *id)
+static json_object *secrets_of(struct api_call *call, const PGresult *rows, int row, int column,
+                               const char *id)
 {
     json_object *secrets = NULL;
     struct bytes sealed;
@@ -50,7 +49,8 @@ static json_object *secrets_of(struct api_call *call, const PGresult *rows, int 
     return secrets;
 }
 
-static json_object *shown_secrets(struct api_call *call, const PGresult *rows, int row, int column, const char *id)
+static json_object *shown_secrets(struct api_call *call, const PGresult *rows, int row, int column,
+                                  const char *id)
 {
     _cleanup_(json_object_putp) json_object *secrets = secrets_of(call, rows, row, column, id);
 
@@ -74,12 +74,16 @@ static json_object *texts(const PGresult *rows, int row, int column, struct aren
 
 static json_object *boolean(const PGresult *rows, int row, int column)
 {
-    return db_is_null(rows, row, column) ? NULL : json_object_new_boolean(db_get_bool(rows, row, column));
+    return db_is_null(rows, row, column) ? NULL
+                                         : json_object_new_boolean(db_get_bool(rows, row, column));
 }
+
+/* The columns in their order. */
+enum { ID, KEY, NAME, DESCRIPTION, TYPE, ACCESS, CREATED, UPDATED, DISABLED, TESTED, SUCCEEDED };
+enum { ACTIONS = SUCCEEDED + 1, SECRETS };
 
 json_object *connection_object(struct api_call *call, const PGresult *rows, int row, int column)
 {
-    enum { ID, KEY, NAME, DESCRIPTION, TYPE, ACCESS, CREATED, UPDATED, DISABLED, TESTED, SUCCEEDED, ACTIONS, SECRETS };
     const char *id = db_get_text(rows, row, column + ID);
     json_object *object = json_object_new_object();
     const struct {
@@ -108,7 +112,7 @@ json_object *connection_object(struct api_call *call, const PGresult *rows, int 
     return object;
 }
 
-/* --- finding one -------------------------------------------------------------------------------------- */
+/* --- finding one ------------------------------------------------------------------------------ */
 
 int connection_unknown(const char *key, struct err *err)
 {
@@ -116,7 +120,8 @@ int connection_unknown(const char *key, struct err *err)
 }
 
 /* One row, or none. */
-static int run_by_key(struct api_call *call, const struct sql *sql, const char *key, PGresult **ret, struct err *err)
+static int run_by_key(struct api_call *call, const struct sql *sql, const char *key, PGresult **ret,
+                      struct err *err)
 {
     struct db_args *args = db_args_new(call->arena);
 
@@ -163,7 +168,7 @@ static int read_state(struct api_call *call, const char *key, struct state *ret,
     return 0;
 }
 
-/* --- listing ------------------------------------------------------------------------------------------ */
+/* --- listing ---------------------------------------------------------------------------------- */
 
 /* A text of the query as PostgreSQL takes it; NULL when absent. */
 static int query_text(struct api_call *call, const char *name, const char **ret, struct err *err)
@@ -171,14 +176,15 @@ static int query_text(struct api_call *call, const char *name, const char **ret,
     const char *text = http_query(call->http, name);
 
     if (text && !schema_is_utf8(text, strlen(text)))
-        return api_invalid(call, err, "query", name, "string_unicode",
-                           "Input should be a valid string, unable to parse raw data as a unicode string");
+        return api_invalid(
+            call, err, "query", name, "string_unicode",
+            "Input should be a valid string, unable to parse raw data as a unicode string");
     *ret = text;
     return 0;
 }
 
-static int query_word(struct api_call *call, const char *name, const char *const *words, const char **ret,
-                      struct err *err)
+static int query_word(struct api_call *call, const char *name, const char *const *words,
+                      const char **ret, struct err *err)
 {
     _cleanup_(buf_free) struct buf list = BUF_INIT(4096);
     const char *text = http_query(call->http, name);
@@ -193,7 +199,8 @@ static int query_word(struct api_call *call, const char *name, const char *const
 }
 
 /* Null when the query says nothing. */
-static int query_flag(struct api_call *call, const char *name, struct db_args *args, struct err *err)
+static int query_flag(struct api_call *call, const char *name, struct db_args *args,
+                      struct err *err)
 {
     bool value = false;
     int r = api_query_bool(call, name, false, &value, err);
@@ -207,7 +214,8 @@ static int query_flag(struct api_call *call, const char *name, struct db_args *a
     return 0;
 }
 
-/* Types that nobody knows are taken for names of SaaS connectors, of which there are none: they match nothing. */
+/* Types that nobody knows are taken for names of SaaS connectors, of which there are none: they
+ * match nothing. */
 static void query_types(struct api_call *call, struct db_args *args)
 {
     struct db_column *column = db_array(args, DB_TEXT);
@@ -283,11 +291,13 @@ static int connection_get(struct api_call *call, struct err *err)
 }
 
 /* TestStatus of rest.md 1.2. */
-static json_object *test_object(struct api_call *call, const char *what, const char *key, const char *status)
+static json_object *test_object(struct api_call *call, const char *what, const char *key,
+                                const char *status)
 {
     json_object *object = json_object_new_object();
 
-    json_object_object_add(object, "msg", api_json_text(arena_printf(call->arena, "%s: %s.", what, key)));
+    json_object_object_add(object, "msg",
+                           api_json_text(arena_printf(call->arena, "%s: %s.", what, key)));
     json_object_object_add(object, "test_status", api_json_text(status));
     json_object_object_add(object, "failure_reason", NULL);
     return object;
@@ -307,13 +317,15 @@ static int connection_test(struct api_call *call, struct err *err)
         return r;
     if (!state.id)
         return connection_unknown(key, err);
-    return api_answer(call, 200,
-                      test_object(call, "Test completed for ConnectionConfig with key", key, "skipped"));
+    return api_answer(
+        call, 200,
+        test_object(call, "Test completed for ConnectionConfig with key", key, "skipped"));
 }
 
-/* --- secrets ------------------------------------------------------------------------------------------ */
+/* --- secrets ---------------------------------------------------------------------------------- */
 
-static int store_secrets(struct api_call *call, const char *id, json_object *secrets, struct err *err)
+static int store_secrets(struct api_call *call, const char *id, json_object *secrets,
+                         struct err *err)
 {
     _cleanup_(json_object_putp) json_object *trimmed = secret_trim(secrets);
     struct db_args *args = db_args_new(call->arena);
@@ -353,7 +365,8 @@ static int change_secrets(struct api_call *call, bool merge, json_object **ret, 
     if (r == 0)
         r = write_secrets(call, key, merge, err);
     if (r == 0)
-        *ret = test_object(call, "Secrets updated for ConnectionConfig with key", key, verify ? "skipped" : NULL);
+        *ret = test_object(call, "Secrets updated for ConnectionConfig with key", key,
+                           verify ? "skipped" : NULL);
     return r;
 }
 
@@ -377,7 +390,7 @@ static int secrets_patch(struct api_call *call, struct err *err)
     return resource_answer_write(call, 200, merge_secrets, err);
 }
 
-/* --- creating and changing ---------------------------------------------------------------------------- */
+/* --- creating and changing -------------------------------------------------------------------- */
 
 static const struct schema_field element_fields[] = {
     { "name", .nullable = true, .schema = { SCHEMA_STRING, .max = RESOURCE_NAME_MAX } },
@@ -402,13 +415,16 @@ struct effects {
 /* Inline secrets fail their element in the words of the first error: "url: Value error, ...". */
 static int refuse_inline(const struct schema_errors *errors, struct err *err)
 {
-    json_object *first = json_object_array_get_idx(errors->list, 0), *loc = schema_get(first, "loc");
+    json_object *first = json_object_array_get_idx(errors->list, 0),
+                *loc = schema_get(first, "loc");
     _cleanup_(buf_free) struct buf place = BUF_INIT(1024);
 
     buf_adds(&place, "");
     for (size_t i = 0; i < json_object_array_length(loc); i++)
-        buf_printf(&place, "%s%s", i ? "." : "", json_object_get_string(json_object_array_get_idx(loc, i)));
-    return err_set(err, ERR_BAD_REQUEST, "%s%s%s", place.data, *place.data ? ": " : "", schema_text(first, "msg"));
+        buf_printf(&place, "%s%s", i ? "." : "",
+                   json_object_get_string(json_object_array_get_idx(loc, i)));
+    return err_set(err, ERR_BAD_REQUEST, "%s%s%s", place.data, *place.data ? ": " : "",
+                   schema_text(first, "msg"));
 }
 
 static int check_inline(struct api_call *call, json_object *element, struct err *err)
@@ -424,8 +440,8 @@ static int check_inline(struct api_call *call, json_object *element, struct err 
     return r;
 }
 
-static int write_element(struct api_call *call, const struct sql *sql, const char *key, json_object *element,
-                         const char **id, struct err *err)
+static int write_element(struct api_call *call, const struct sql *sql, const char *key,
+                         json_object *element, const char **id, struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct db_args *args = db_args_new(call->arena);
@@ -458,14 +474,15 @@ static void note_effect(struct effects *effects, const struct state *before, jso
 }
 
 /* Whether the element may be saved, and what stands under its key now. */
-static int check_element(struct api_call *call, json_object *element, struct resource_key *key, struct state *state,
-                         struct err *err)
+static int check_element(struct api_call *call, json_object *element, struct resource_key *key,
+                         struct state *state, struct err *err)
 {
     const char *type = schema_text(element, "connection_type");
     int r;
 
     if (strcmp(type, types[0]) != 0)
-        return err_set(err, ERR_BAD_REQUEST, "Connection type '%s' is not available in this version.", type);
+        return err_set(err, ERR_BAD_REQUEST,
+                       "Connection type '%s' is not available in this version.", type);
     *key = resource_key(call, element);
     if (!key->key)
         return err_set(err, ERR_BAD_REQUEST, "This connection configuration could not be added.");
@@ -477,8 +494,8 @@ static int check_element(struct api_call *call, json_object *element, struct res
     return check_inline(call, element, err);
 }
 
-static int save_element(struct api_call *call, void *context, json_object *element, json_object **ret,
-                        struct err *err)
+static int save_element(struct api_call *call, void *context, json_object *element,
+                        json_object **ret, struct err *err)
 {
     _cleanup_(state_free) struct state state = { 0 };
     struct resource_key key;
@@ -487,7 +504,8 @@ static int save_element(struct api_call *call, void *context, json_object *eleme
 
     if (r < 0)
         return r;
-    r = write_element(call, state.id ? &SQL_connection_update : &SQL_connection_insert, key.key, element, &id, err);
+    r = write_element(call, state.id ? &SQL_connection_update : &SQL_connection_insert, key.key,
+                      element, &id, err);
     if (r == 0 && schema_get(element, "secrets"))
         r = store_secrets(call, id, schema_get(element, "secrets"), err);
     if (r < 0)
@@ -513,7 +531,7 @@ static int connection_patch(struct api_call *call, struct err *err)
     return resource_answer_write(call, 200, save_all, err);
 }
 
-/* --- deleting ----------------------------------------------------------------------------------------- */
+/* --- deleting --------------------------------------------------------------------------------- */
 
 static int delete_named(struct api_call *call, json_object **ret, struct err *err)
 {
@@ -546,7 +564,8 @@ static int connection_delete(struct api_call *call, struct err *err)
 const struct api_route connection_routes[] = {
     { "GET", "/connection", "connection:read", .handler = connection_list },
     { "PATCH", "/connection", WRITE, &list_schema, .handler = connection_patch },
-    { "POST", "/connection", WRITE, &list_schema, .handler = connection_patch }, /* as a product document has it */
+    /* As a product document has it. */
+    { "POST", "/connection", WRITE, &list_schema, .handler = connection_patch },
     { "GET", "/connection/{key}", "connection:read", .handler = connection_get },
     { "DELETE", "/connection/{key}", "connection:delete", .handler = connection_delete },
     { "PUT", "/connection/{key}/secret", WRITE, &secrets_schema, .handler = secrets_put },

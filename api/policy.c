@@ -10,29 +10,34 @@
 enum { TIMEFRAME_DAYS_MAX = 36500 };
 
 /* Two that are supported and some that only parse (lifecycle.md 11). */
-static const char *const drp_actions[] = {
-    "access", "deletion", "sale:opt_out", "sale:opt_in", "access:categories", "access:specific", NULL,
-};
+static const char *const drp_actions[] = { "access",      "deletion",          "sale:opt_out",
+                                           "sale:opt_in", "access:categories", "access:specific",
+                                           NULL };
 
-static void check_element(json_object *element, const struct schema_loc *loc, struct schema_errors *errors)
+static void check_element(json_object *element, const struct schema_loc *loc,
+                          struct schema_errors *errors)
 {
     if (schema_get(element, "action_type") && schema_get(element, "rules"))
-        schema_error(errors, loc, "value_error", "Value error, Provide either 'action_type' or 'rules', not both.");
+        schema_error(errors, loc, "value_error",
+                     "Value error, Provide either 'action_type' or 'rules', not both.");
 }
 
 static const struct schema_field element_fields[] = {
     { "name", .required = true, .schema = { SCHEMA_STRING, .min = 1, .max = RESOURCE_NAME_MAX } },
     { "key", .nullable = true, .schema = { SCHEMA_KEY } },
     { "drp_action", .nullable = true, .schema = { SCHEMA_STRING, .words = drp_actions } },
-    { "execution_timeframe", .nullable = true, .schema = { SCHEMA_INT, .min = 0, .max = TIMEFRAME_DAYS_MAX } },
+    { "execution_timeframe", .nullable = true,
+      .schema = { SCHEMA_INT, .min = 0, .max = TIMEFRAME_DAYS_MAX } },
     { "action_type", .nullable = true, .schema = { SCHEMA_STRING, .words = rule_actions } },
-    { "rules", .nullable = true, .schema = { SCHEMA_LIST, .item = &rule_element_schema, .max = 50 } },
+    { "rules", .nullable = true,
+      .schema = { SCHEMA_LIST, .item = &rule_element_schema, .max = 50 } },
     { 0 },
 };
-static const struct schema element_schema = { SCHEMA_OBJECT, .fields = element_fields, .check = check_element };
+static const struct schema element_schema = { SCHEMA_OBJECT, .fields = element_fields,
+                                              .check = check_element };
 static const struct schema list_schema = { SCHEMA_LIST, .item = &element_schema, .max = 50 };
 
-/* --- reading ------------------------------------------------------------------------------------------ */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* Returns 0 with ret->id NULL when there is none. */
 static int find_policy(struct api_call *call, const char *key, struct policy *ret, struct err *err)
@@ -90,7 +95,7 @@ static int policy_get(struct api_call *call, struct err *err)
     return r < 0 ? r : api_answer(call, 200, object);
 }
 
-/* --- writing ------------------------------------------------------------------------------------------ */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static int check_drp_action(const char *action, struct err *err)
 {
@@ -107,7 +112,8 @@ static int check_action_type(const char *action, struct err *err)
                    "Unsupported action_type 'update'. Must be one of: access, consent, erasure");
 }
 
-static int check_clash(struct api_call *call, const struct policy *policy, json_object *element, struct err *err)
+static int check_clash(struct api_call *call, const struct policy *policy, json_object *element,
+                       struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct db_args *args = db_args_new(call->arena);
@@ -128,7 +134,8 @@ static int check_clash(struct api_call *call, const struct policy *policy, json_
 }
 
 /* Whether the element may be saved, and what stands under its key now. */
-static int check_policy(struct api_call *call, json_object *element, struct policy *ret, struct err *err)
+static int check_policy(struct api_call *call, json_object *element, struct policy *ret,
+                        struct err *err)
 {
     struct resource_key key = resource_key(call, element);
     int r;
@@ -148,7 +155,8 @@ static int check_policy(struct api_call *call, json_object *element, struct poli
 }
 
 /* What an element does not say is none: it replaces. */
-static int write_policy(struct api_call *call, struct policy *policy, json_object *element, struct err *err)
+static int write_policy(struct api_call *call, struct policy *policy, json_object *element,
+                        struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct db_args *args = db_args_new(call->arena);
@@ -168,16 +176,18 @@ static int write_policy(struct api_call *call, struct policy *policy, json_objec
 }
 
 /* `action_type` stands for a rule with default targets. */
-static int add_rule_of_action(struct api_call *call, const struct policy *policy, json_object *element,
-                              struct err *err)
+static int add_rule_of_action(struct api_call *call, const struct policy *policy,
+                              json_object *element, struct err *err)
 {
     _cleanup_(json_object_putp) json_object *rule_element = json_object_new_object();
     const char *action = schema_text(element, "action_type"), *name = schema_text(element, "name");
     struct rule rule;
     int r;
 
-    json_object_object_add(rule_element, "name", api_json_text(arena_printf(call->arena, "%s Rule", name)));
-    json_object_object_add(rule_element, "key", api_json_text(arena_printf(call->arena, "%s_rule", policy->key)));
+    json_object_object_add(rule_element, "name",
+                           api_json_text(arena_printf(call->arena, "%s Rule", name)));
+    json_object_object_add(rule_element, "key",
+                           api_json_text(arena_printf(call->arena, "%s_rule", policy->key)));
     json_object_object_add(rule_element, "action_type", api_json_text(action));
     if (!strcmp(action, "erasure"))
         json_object_object_add(rule_element, "masking_strategy",
@@ -186,7 +196,8 @@ static int add_rule_of_action(struct api_call *call, const struct policy *policy
     return r < 0 ? r : rule_add_default_targets(call, &rule, err);
 }
 
-static int add_rules(struct api_call *call, const struct policy *policy, json_object *element, struct err *err)
+static int add_rules(struct api_call *call, const struct policy *policy, json_object *element,
+                     struct err *err)
 {
     json_object *rules = schema_get(element, "rules");
     struct rule ignored;
@@ -199,8 +210,8 @@ static int add_rules(struct api_call *call, const struct policy *policy, json_ob
     return r;
 }
 
-static int save_policy(struct api_call *call, void *context, json_object *element, json_object **ret,
-                       struct err *err)
+static int save_policy(struct api_call *call, void *context, json_object *element,
+                       json_object **ret, struct err *err)
 {
     struct policy policy;
     bool is_new;
@@ -226,7 +237,7 @@ static int policy_patch(struct api_call *call, struct err *err)
     return resource_answer_write(call, 200, save_all, err);
 }
 
-/* --- deleting ----------------------------------------------------------------------------------------- */
+/* --- deleting --------------------------------------------------------------------------------- */
 
 static int is_in_use(struct api_call *call, const char *id, bool *ret, struct err *err)
 {
@@ -255,7 +266,8 @@ static int delete_policy(struct api_call *call, json_object **ret, struct err *e
         return r;
     if (used)
         return err_set(err, ERR_CONFLICT,
-                       "Cannot delete policy %s: it is referenced by one or more privacy requests.", policy.key);
+                       "Cannot delete policy %s: it is referenced by one or more privacy requests.",
+                       policy.key);
     db_text(args, policy.id);
     return db_do(call->db, &SQL_policy_delete, args, err);
 }

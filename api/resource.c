@@ -4,9 +4,10 @@
 
 #include "api/resource.sql.h"
 
-/* --- writes ------------------------------------------------------------------------------------------- */
+/* --- writes ----------------------------------------------------------------------------------- */
 
-static int write_locked(struct api_call *call, resource_write *write, json_object **ret, struct err *err)
+static int write_locked(struct api_call *call, resource_write *write, json_object **ret,
+                        struct err *err)
 {
     int r = db_do(call->db, &SQL_resource_lock, NULL, err);
 
@@ -38,7 +39,7 @@ int resource_sweep(struct api_call *call, const char *reason, struct err *err)
     return db_do(call->db, &SQL_resource_sweep, args, err);
 }
 
-/* --- bulk bodies -------------------------------------------------------------------------------------- */
+/* --- bulk bodies ------------------------------------------------------------------------------ */
 
 /* The element's members that the schema knows, but for `hidden`; absent ones as null. */
 static json_object *echo(const struct schema *schema, const char *hidden, json_object *element)
@@ -47,13 +48,14 @@ static json_object *echo(const struct schema *schema, const char *hidden, json_o
 
     for (const struct schema_field *field = schema->item->fields; field->name; field++)
         if (!hidden || strcmp(field->name, hidden) != 0)
-            json_object_object_add(data, field->name, json_object_get(schema_get(element, field->name)));
+            json_object_object_add(data, field->name,
+                                   json_object_get(schema_get(element, field->name)));
     return data;
 }
 
 /* One element between two savepoints. Returns 1 when it failed for itself. */
-static int save_element(struct api_call *call, resource_save *save, void *context, json_object *element,
-                        json_object **ret, struct err *err)
+static int save_element(struct api_call *call, resource_save *save, void *context,
+                        json_object *element, json_object **ret, struct err *err)
 {
     struct err undoing;
     int r = db_script(call->db, "savepoint element", err);
@@ -71,8 +73,8 @@ static int save_element(struct api_call *call, resource_save *save, void *contex
     return r < 0 ? r : 1;
 }
 
-int resource_bulk(struct api_call *call, const struct schema *schema, const char *hidden, resource_save *save,
-                  void *context, json_object **ret, struct err *err)
+int resource_bulk(struct api_call *call, const struct schema *schema, const char *hidden,
+                  resource_save *save, void *context, json_object **ret, struct err *err)
 {
     _cleanup_(json_object_putp) json_object *bulk = api_bulk();
     size_t count = json_object_array_length(call->body);
@@ -94,7 +96,7 @@ int resource_bulk(struct api_call *call, const struct schema *schema, const char
     return 0;
 }
 
-/* --- keys and names ----------------------------------------------------------------------------------- */
+/* --- keys and names --------------------------------------------------------------------------- */
 
 struct resource_key resource_key(struct api_call *call, json_object *element)
 {
@@ -113,10 +115,11 @@ int resource_no_key(const char *model, struct err *err)
 
 int resource_key_taken(const char *key, const char *model, struct err *err)
 {
-    return err_set(err, ERR_BAD_REQUEST,
-                   "Key %s already exists in %s. Keys will be snake-cased names if not provided. If you are seeing "
-                   "this error without providing a key, please provide a key or a different name.",
-                   key, model);
+    return err_set(
+        err, ERR_BAD_REQUEST,
+        "Key %s already exists in %s. Keys will be snake-cased names if not provided. If you are seeing "
+        "this error without providing a key, please provide a key or a different name.",
+        key, model);
 }
 
 int resource_name_taken(const char *name, const char *model, struct err *err)
@@ -124,7 +127,7 @@ int resource_name_taken(const char *name, const char *model, struct err *err)
     return err_set(err, ERR_BAD_REQUEST, "Name %s already exists in %s.", name, model);
 }
 
-/* --- pages -------------------------------------------------------------------------------------------- */
+/* --- pages ------------------------------------------------------------------------------------ */
 
 int resource_page_rows(const PGresult *rows, long long *total)
 {
@@ -132,7 +135,8 @@ int resource_page_rows(const PGresult *rows, long long *total)
     return db_is_null(rows, 0, 1) ? 0 : PQntuples(rows);
 }
 
-int resource_answer_page(struct api_call *call, const struct sql *sql, const char *owner, struct err *err)
+int resource_answer_page(struct api_call *call, const struct sql *sql, const char *owner,
+                         struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct db_args *args = db_args_new(call->arena);

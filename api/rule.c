@@ -13,7 +13,8 @@ const char *const rule_actions[] = { "access", "consent", "erasure", "update", N
 
 /* Which strategies there are, and what they want, is known to who runs the rule. */
 static const struct schema_field masking_fields[] = {
-    { "strategy", .required = true, .schema = { SCHEMA_STRING, .min = 1, .max = STRATEGY_CHARS_MAX } },
+    { "strategy", .required = true,
+      .schema = { SCHEMA_STRING, .min = 1, .max = STRATEGY_CHARS_MAX } },
     { "configuration", .nullable = true, .schema = { SCHEMA_OBJECT } },
     { 0 },
 };
@@ -29,11 +30,11 @@ static const struct schema_field element_fields[] = {
 const struct schema rule_element_schema = { SCHEMA_OBJECT, .fields = element_fields };
 const struct schema rule_list_schema = { SCHEMA_LIST, .item = &rule_element_schema, .max = 50 };
 
-/* --- reading ------------------------------------------------------------------------------------------ */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* Whatever policy's it is. Returns 0 with ret->id NULL when there is none. */
-static int find_rule(struct api_call *call, const char *key, struct rule *ret, const char **policy_id,
-                     struct err *err)
+static int find_rule(struct api_call *call, const char *key, struct rule *ret,
+                     const char **policy_id, struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct db_args *args = db_args_new(call->arena);
@@ -52,7 +53,8 @@ static int find_rule(struct api_call *call, const char *key, struct rule *ret, c
     return 0;
 }
 
-int rule_of_path(struct api_call *call, const struct policy *policy, bool reads, struct rule *ret, struct err *err)
+int rule_of_path(struct api_call *call, const struct policy *policy, bool reads, struct rule *ret,
+                 struct err *err)
 {
     const char *key, *owner = NULL;
     int r = api_key_param(call, 1, &key, err);
@@ -62,7 +64,8 @@ int rule_of_path(struct api_call *call, const struct policy *policy, bool reads,
     if (r < 0 || (owner && !strcmp(owner, policy->id)))
         return r;
     if (reads)
-        return err_set(err, ERR_NOT_FOUND, "No Rule found for key %s attached to policy %s", key, policy->key);
+        return err_set(err, ERR_NOT_FOUND, "No Rule found for key %s attached to policy %s", key,
+                       policy->key);
     return err_set(err, ERR_NOT_FOUND, "No Rule found for key %s on Policy %s.", key, policy->key);
 }
 
@@ -101,10 +104,11 @@ int rule_get(struct api_call *call, struct err *err)
     return r < 0 ? r : api_answer(call, 200, object);
 }
 
-/* --- checking ----------------------------------------------------------------------------------------- */
+/* --- checking --------------------------------------------------------------------------------- */
 
 /* Of an access rule; null: the active default at the time of a run. */
-static int find_storage(struct api_call *call, json_object *element, const char **ret, struct err *err)
+static int find_storage(struct api_call *call, json_object *element, const char **ret,
+                        struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     const char *key = schema_text(element, "storage_destination_key");
@@ -124,7 +128,8 @@ static int find_storage(struct api_call *call, json_object *element, const char 
     return 0;
 }
 
-static int check_consent(struct api_call *call, const struct policy *policy, const char *key, struct err *err)
+static int check_consent(struct api_call *call, const struct policy *policy, const char *key,
+                         struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct db_args *args = db_args_new(call->arena);
@@ -160,8 +165,8 @@ static int check_action(struct api_call *call, const struct policy *policy, cons
     return rule_check_conflict(call, policy->id, rule->id, NULL, NULL, err);
 }
 
-int rule_check_conflict(struct api_call *call, const char *policy_id, const char *rule_id, const char *category,
-                        const char *but, struct err *err)
+int rule_check_conflict(struct api_call *call, const char *policy_id, const char *rule_id,
+                        const char *category, const char *but, struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct db_args *args = db_args_new(call->arena);
@@ -174,14 +179,15 @@ int rule_check_conflict(struct api_call *call, const char *policy_id, const char
     r = db_run(call->db, &SQL_rule_conflict, args, &rows, err);
     if (r < 0 || !PQntuples(rows))
         return r;
-    return err_set(err, ERR_BAD_REQUEST,
-                   "Policy rules are invalid, action conflict in erasure rules detected for categories %s and %s",
-                   db_get_text(rows, 0, 0), db_get_text(rows, 0, 1));
+    return err_set(
+        err, ERR_BAD_REQUEST,
+        "Policy rules are invalid, action conflict in erasure rules detected for categories %s and %s",
+        db_get_text(rows, 0, 0), db_get_text(rows, 0, 1));
 }
 
 /* Whether the element may be saved, and what stands under its key now. */
-static int check_rule(struct api_call *call, const struct policy *policy, json_object *element, struct rule *ret,
-                      struct err *err)
+static int check_rule(struct api_call *call, const struct policy *policy, json_object *element,
+                      struct rule *ret, struct err *err)
 {
     struct resource_key key = resource_key(call, element);
     const char *owner = NULL;
@@ -195,11 +201,12 @@ static int check_rule(struct api_call *call, const struct policy *policy, json_o
     if (ret->id && !key.given)
         return resource_key_taken(key.key, MODEL, err);
     if (ret->id && strcmp(owner, policy->id) != 0)
-        return err_set(err, ERR_BAD_REQUEST, "Rule with identifier %s belongs to another policy.", key.key);
+        return err_set(err, ERR_BAD_REQUEST, "Rule with identifier %s belongs to another policy.",
+                       key.key);
     return check_action(call, policy, ret, element, err);
 }
 
-/* --- writing ------------------------------------------------------------------------------------------ */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 /* {"strategy", "configuration"}: as it is stored and as webhooks' bodies show it. */
 static const char *masking_json(struct api_call *call, json_object *element)
@@ -213,8 +220,10 @@ static const char *masking_json(struct api_call *call, json_object *element)
     configuration = schema_get(masking, "configuration");
     json_object_object_add(stored, "strategy", json_object_get(schema_get(masking, "strategy")));
     json_object_object_add(stored, "configuration",
-                           configuration ? json_object_get(configuration) : json_object_new_object());
-    return arena_strdup(call->arena, json_object_to_json_string_ext(stored, JSON_C_TO_STRING_PLAIN));
+                           configuration ? json_object_get(configuration)
+                                         : json_object_new_object());
+    return arena_strdup(call->arena,
+                        json_object_to_json_string_ext(stored, JSON_C_TO_STRING_PLAIN));
 }
 
 static int write_rule(struct api_call *call, const struct policy *policy, const char *storage_id,
@@ -238,8 +247,8 @@ static int write_rule(struct api_call *call, const struct policy *policy, const 
     return 0;
 }
 
-int rule_save(struct api_call *call, const struct policy *policy, json_object *element, struct rule *ret,
-              struct err *err)
+int rule_save(struct api_call *call, const struct policy *policy, json_object *element,
+              struct rule *ret, struct err *err)
 {
     const char *storage_id;
     int r = find_storage(call, element, &storage_id, err);
@@ -273,7 +282,8 @@ int rule_add_default_targets(struct api_call *call, const struct rule *rule, str
     return db_do(call->db, &SQL_rule_add_targets, args, err);
 }
 
-static int save_rule(struct api_call *call, void *context, json_object *element, json_object **ret, struct err *err)
+static int save_rule(struct api_call *call, void *context, json_object *element, json_object **ret,
+                     struct err *err)
 {
     struct rule rule;
     int r = rule_save(call, context, element, &rule, err);
@@ -294,7 +304,7 @@ int rule_patch(struct api_call *call, struct err *err)
     return resource_answer_write(call, 200, save_all, err);
 }
 
-/* --- deleting ----------------------------------------------------------------------------------------- */
+/* --- deleting --------------------------------------------------------------------------------- */
 
 static int delete_rule(struct api_call *call, json_object **ret, struct err *err)
 {

@@ -12,7 +12,8 @@ enum { HOST_CHARS_MAX = 253, PORT_MAX = 65535 };
 
 static const struct schema_field fields[] = {
     { "url", .required = true, .schema = { SCHEMA_STRING, .max = SECRET_URL_MAX } },
-    { "authorization", .required = true, .schema = { SCHEMA_STRING, .max = SECRET_AUTHORIZATION_MAX } },
+    { "authorization", .required = true,
+      .schema = { SCHEMA_STRING, .max = SECRET_AUTHORIZATION_MAX } },
     { "headers", .nullable = true, .schema = { SCHEMA_STRINGS } },
     { 0 },
 };
@@ -23,7 +24,7 @@ static void refuse(struct schema_errors *errors, const struct schema_loc *loc, c
     schema_error(errors, loc, "value_error", "Value error, %s", problem);
 }
 
-/* --- the url ------------------------------------------------------------------------------------------ */
+/* --- the url ---------------------------------------------------------------------------------- */
 
 static bool is_visible_ascii(const char *text)
 {
@@ -41,7 +42,8 @@ static bool is_port(const char *text, size_t length)
 
 static bool is_host(const char *text, size_t length)
 {
-    return length && length <= HOST_CHARS_MAX && strspn(text, ALPHANUMERIC "-._") >= length && text[0] != '.';
+    return length && length <= HOST_CHARS_MAX && strspn(text, ALPHANUMERIC "-._") >= length &&
+           text[0] != '.';
 }
 
 static bool is_ipv6(const char *text, size_t length)
@@ -66,9 +68,11 @@ static const char *authority_problem(const char *text, size_t length)
     host_end = close ? close + 1 : memchr(text, ':', length);
     if (!host_end)
         host_end = end;
-    if (close ? !is_ipv6(text + 1, (size_t)(close - text - 1)) : !is_host(text, (size_t)(host_end - text)))
+    if (close ? !is_ipv6(text + 1, (size_t)(close - text - 1))
+              : !is_host(text, (size_t)(host_end - text)))
         return "The url must name a host.";
-    if (host_end < end && (*host_end != ':' || !is_port(host_end + 1, (size_t)(end - host_end - 1))))
+    if (host_end < end &&
+        (*host_end != ':' || !is_port(host_end + 1, (size_t)(end - host_end - 1))))
         return "The url's port must be a number from 1 to 65535.";
     return NULL;
 }
@@ -79,7 +83,8 @@ static const char *url_problem(const char *url, bool allow_http)
     const char *authority = url + (https ? 8 : 7);
 
     if (!is_visible_ascii(url) || strchr(url, '\\'))
-        return "The url must be visible ASCII characters, without blanks, control characters and backslashes.";
+        return "The url must be visible ASCII characters, without blanks, control characters and "
+               "backslashes.";
     if (!https && strncasecmp(url, "http://", 7) != 0)
         return "The url must begin with https:// or http://.";
     if (!https && !allow_http)
@@ -87,7 +92,7 @@ static const char *url_problem(const char *url, bool allow_http)
     return authority_problem(authority, strcspn(authority, "/?#"));
 }
 
-/* --- header values and names -------------------------------------------------------------------------- */
+/* --- header values and names ------------------------------------------------------------------ */
 
 /* Visible characters, ASCII or UTF-8, with blanks and tabs between them (RFC 9110, 5.5). */
 static bool is_header_value(const char *text)
@@ -97,7 +102,8 @@ static bool is_header_value(const char *text)
     for (size_t i = 0; i < length; i++)
         if (((unsigned char)text[i] < ' ' && text[i] != '\t') || text[i] == 0x7f)
             return false;
-    return !length || (!isblank((unsigned char)text[0]) && !isblank((unsigned char)text[length - 1]));
+    return !length ||
+           (!isblank((unsigned char)text[0]) && !isblank((unsigned char)text[length - 1]));
 }
 
 static bool is_token(const char *text)
@@ -105,12 +111,14 @@ static bool is_token(const char *text)
     return *text && !text[strspn(text, ALPHANUMERIC "!#$%&'*+-.^_`|~")];
 }
 
-/* What docket says itself in every call, or what would change how its bytes are read. '*': any end. */
+/* What docket says itself in every call, or what would change how its bytes are read. '*': any
+ * end. */
 static bool is_reserved(const char *name)
 {
     static const char *const reserved[] = {
-        "Host", "Content-Length", "Content-Type", "Transfer-Encoding", "Connection", "Expect", "Trailer", "TE",
-        "Upgrade", "reply-to*", "webhook-*", "traceparent",
+        "Host",       "Content-Length", "Content-Type", "Transfer-Encoding",
+        "Connection", "Expect",         "Trailer",      "TE",
+        "Upgrade",    "reply-to*",      "webhook-*",    "traceparent",
     };
 
     for (size_t i = 0; i < COUNT_OF(reserved); i++) {
@@ -130,13 +138,14 @@ static const char *header_problem(const char *name, const char *value)
         return "This header is docket's own and cannot be configured.";
     if (strlen(value) > SECRET_HEADER_VALUE_MAX)
         return "A header's value should have at most 4096 bytes.";
-    return is_header_value(value) ? NULL : "A header's value must be visible characters without line ends.";
+    return is_header_value(value)
+               ? NULL
+               : "A header's value must be visible characters without line ends.";
 }
 
 static bool has_name_before(json_object *headers, const char *name)
 {
-    json_object_object_foreach(headers, other, ignored)
-    {
+    json_object_object_foreach(headers, other, ignored) {
         (void)ignored;
         if (other == name)
             return false;
@@ -154,8 +163,7 @@ static void check_headers(json_object *headers, struct schema_errors *errors)
         refuse(errors, &loc, "There should be at most 32 headers.");
         return;
     }
-    json_object_object_foreach(headers, name, value)
-    {
+    json_object_object_foreach(headers, name, value) {
         const struct schema_loc header = { .parent = &loc, .name = name };
         const char *problem = header_problem(name, json_object_get_string(value));
 
@@ -166,7 +174,7 @@ static void check_headers(json_object *headers, struct schema_errors *errors)
     }
 }
 
-/* --- all of it ---------------------------------------------------------------------------------------- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
 /* As pydantic's `all(...)`: null, "", 0, false, {} and [] are nothing. */
 static bool is_empty(json_object *value)
@@ -231,13 +239,15 @@ json_object *secret_trim(json_object *secrets)
     json_object *trimmed = json_object_new_object();
 
     for (const struct schema_field *field = fields; field->name; field++)
-        json_object_object_add(trimmed, field->name, json_object_get(schema_get(secrets, field->name)));
+        json_object_object_add(trimmed, field->name,
+                               json_object_get(schema_get(secrets, field->name)));
     return trimmed;
 }
 
 static bool is_mask(json_object *value)
 {
-    return json_object_is_type(value, json_type_string) && !strcmp(json_object_get_string(value), SECRET_MASK);
+    return json_object_is_type(value, json_type_string) &&
+           !strcmp(json_object_get_string(value), SECRET_MASK);
 }
 
 json_object *secret_merge(json_object *stored, json_object *changes)

@@ -1,6 +1,6 @@
 /*
- * secret - what an https connection keeps to itself: its url, authorization and headers (rest.md 3). What may be
- * stored, how stored and new ones are laid together, what of it may be shown.
+ * secret - what an https connection keeps to itself: its url, authorization and headers (rest.md
+ * 3). What may be stored, how stored and new ones are laid together, what of it may be shown.
  *
  * Pure. Threads: any. Errors name the place and the rule, never the value.
  */
@@ -24,10 +24,12 @@ enum {
 /* True when `secrets`, an object, may be stored. Plain http only with `allow_http`. */
 bool secret_check(json_object *secrets, bool allow_http, struct schema_errors *errors);
 
-/* What is stored of it: {"url", "authorization", "headers"}, headers null when there are none. A new object. */
+/* What is stored of it: {"url", "authorization", "headers"}, headers null when there are none. A
+ * new object. */
 json_object *secret_trim(json_object *secrets);
 
-/* `changes` laid over `stored` (NULL: nothing yet); the mask means "as it is". A new object, to be checked. */
+/* `changes` laid over `stored` (NULL: nothing yet); the mask means "as it is". A new object, to be
+ * checked. */
 json_object *secret_merge(json_object *stored, json_object *changes);
 
 /* As it is shown: the url in the clear, the rest masked. A new object. */

@@ -36,7 +36,7 @@ static int find_place(struct api_call *call, bool reads, struct place *ret, stru
     return r < 0 ? r : rule_of_path(call, &ret->policy, reads, &ret->rule, err);
 }
 
-/* --- reading ------------------------------------------------------------------------------------------ */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* Whatever rule's it is. */
 static int find_target(struct api_call *call, const char *key, struct target *ret, struct err *err)
@@ -59,8 +59,8 @@ static int find_target(struct api_call *call, const char *key, struct target *re
 }
 
 /* The target of the path's third parameter, of that very rule. */
-static int target_of_path(struct api_call *call, const struct place *place, bool reads, struct target *ret,
-                          struct err *err)
+static int target_of_path(struct api_call *call, const struct place *place, bool reads,
+                          struct target *ret, struct err *err)
 {
     const char *key;
     int r = api_key_param(call, 2, &key, err);
@@ -70,10 +70,10 @@ static int target_of_path(struct api_call *call, const struct place *place, bool
     if (r < 0 || (ret->id && !strcmp(ret->rule_id, place->rule.id)))
         return r;
     if (reads)
-        return err_set(err, ERR_NOT_FOUND, "No Rule Target found for key %s attached to rule %s.", key,
-                       place->rule.key);
-    return err_set(err, ERR_NOT_FOUND, "No RuleTarget found for key %s at Rule %s on Policy %s.", key,
-                   place->rule.key, place->policy.key);
+        return err_set(err, ERR_NOT_FOUND, "No Rule Target found for key %s attached to rule %s.",
+                       key, place->rule.key);
+    return err_set(err, ERR_NOT_FOUND, "No RuleTarget found for key %s at Rule %s on Policy %s.",
+                   key, place->rule.key, place->policy.key);
 }
 
 int target_list(struct api_call *call, struct err *err)
@@ -95,7 +95,7 @@ int target_get(struct api_call *call, struct err *err)
     return r < 0 ? r : api_answer(call, 200, api_json_parse(target.object_json));
 }
 
-/* --- checking ----------------------------------------------------------------------------------------- */
+/* --- checking --------------------------------------------------------------------------------- */
 
 /* Unknown categories refuse the whole call. */
 static int check_categories(struct api_call *call, struct err *err)
@@ -104,14 +104,16 @@ static int check_categories(struct api_call *call, struct err *err)
     size_t count = json_object_array_length(call->body);
 
     for (size_t i = 0; i < count; i++) {
-        const char *category = schema_text(json_object_array_get_idx(call->body, i), "data_category");
+        const char *category =
+            schema_text(json_object_array_get_idx(call->body, i), "data_category");
 
         if (!category_exists(category))
             buf_printf(&unknown, "%s'%s'", unknown.length ? ", " : "", category);
     }
     if (!unknown.length && !unknown.overflow)
         return 0;
-    return err_set(err, ERR_INVALID, "Invalid data categories: [%s]", unknown.length ? unknown.data : "...");
+    return err_set(err, ERR_INVALID, "Invalid data categories: [%s]",
+                   unknown.length ? unknown.data : "...");
 }
 
 static int check_category(struct api_call *call, const struct place *place, const char *category,
@@ -128,18 +130,21 @@ static int check_category(struct api_call *call, const struct place *place, cons
     if (r < 0)
         return r;
     if (db_get_bool(rows, 0, 0))
-        return err_set(err, ERR_BAD_REQUEST, "DataCategory %s is already specified on Rule with ID %s", category,
+        return err_set(err, ERR_BAD_REQUEST,
+                       "DataCategory %s is already specified on Rule with ID %s", category,
                        place->rule.id);
     if (strcmp(place->rule.action_type, "erasure") != 0)
         return 0;
     return rule_check_conflict(call, place->policy.id, NULL, category, target->id, err);
 }
 
-/* Whether the element may be saved, and what stands under its key now. `name` is as given or by default. */
-static int check_target(struct api_call *call, const struct place *place, json_object *element, const char *name,
-                        struct target *ret, struct err *err)
+/* Whether the element may be saved, and what stands under its key now. `name` is as given or by
+ * default. */
+static int check_target(struct api_call *call, const struct place *place, json_object *element,
+                        const char *name, struct target *ret, struct err *err)
 {
-    const char *category = schema_text(element, "data_category"), *given = schema_text(element, "key");
+    const char *category = schema_text(element, "data_category"),
+               *given = schema_text(element, "key");
     const char *key = given ? given : schema_derive_key(call->arena, name);
     int r;
 
@@ -149,17 +154,19 @@ static int check_target(struct api_call *call, const struct place *place, json_o
     if (r < 0)
         return r;
     if (given && ret->id && strcmp(ret->rule_id, place->rule.id) != 0)
-        return err_set(err, ERR_BAD_REQUEST, "RuleTarget with identifier %s belongs to another rule.", key);
+        return err_set(err, ERR_BAD_REQUEST,
+                       "RuleTarget with identifier %s belongs to another rule.", key);
     r = check_category(call, place, category, given ? ret : &(struct target){ 0 }, err);
     if (r == 0 && !given && ret->id)
         return resource_key_taken(key, MODEL, err);
     return r;
 }
 
-/* --- writing ------------------------------------------------------------------------------------------ */
+/* --- writing ---------------------------------------------------------------------------------- */
 
-static int write_target(struct api_call *call, const struct place *place, const struct target *target,
-                        const char *name, const char *category, struct err *err)
+static int write_target(struct api_call *call, const struct place *place,
+                        const struct target *target, const char *name, const char *category,
+                        struct err *err)
 {
     struct db_args *args = db_args_new(call->arena);
 
@@ -170,11 +177,12 @@ static int write_target(struct api_call *call, const struct place *place, const 
     return db_do(call->db, target->id ? &SQL_target_update : &SQL_target_insert, args, err);
 }
 
-static int save_target(struct api_call *call, void *context, json_object *element, json_object **ret,
-                       struct err *err)
+static int save_target(struct api_call *call, void *context, json_object *element,
+                       json_object **ret, struct err *err)
 {
     const struct place *place = context;
-    const char *category = schema_text(element, "data_category"), *name = schema_text(element, "name");
+    const char *category = schema_text(element, "data_category"),
+               *name = schema_text(element, "name");
     struct target target;
     int r;
 
@@ -197,7 +205,8 @@ static int save_all(struct api_call *call, json_object **ret, struct err *err)
 
     if (r == 0)
         r = check_categories(call, err);
-    return r < 0 ? r : resource_bulk(call, &target_list_schema, NULL, save_target, &place, ret, err);
+    return r < 0 ? r
+                 : resource_bulk(call, &target_list_schema, NULL, save_target, &place, ret, err);
 }
 
 int target_patch(struct api_call *call, struct err *err)
@@ -205,7 +214,7 @@ int target_patch(struct api_call *call, struct err *err)
     return resource_answer_write(call, 200, save_all, err);
 }
 
-/* --- deleting ----------------------------------------------------------------------------------------- */
+/* --- deleting --------------------------------------------------------------------------------- */
 
 static int delete_target(struct api_call *call, json_object **ret, struct err *err)
 {

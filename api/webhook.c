@@ -23,7 +23,8 @@ static const struct schema_field patch_fields[] = {
     { "name", .nullable = true, .schema = { SCHEMA_STRING, .min = 1, .max = RESOURCE_NAME_MAX } },
     { 0 },
 };
-static const struct schema patch_schema = { SCHEMA_OBJECT, .forbid_extra = true, .fields = patch_fields };
+static const struct schema patch_schema = { SCHEMA_OBJECT, .forbid_extra = true,
+                                            .fields = patch_fields };
 
 struct stored {
     const char *id, *key, *name, *connection_id;
@@ -49,7 +50,7 @@ struct wanted_list {
     bool added, moved, deleted;
 };
 
-/* --- reading ------------------------------------------------------------------------------------------ */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static json_object *object_of(struct api_call *call, const PGresult *rows, int row)
 {
@@ -70,8 +71,8 @@ static json_object *objects_of(struct api_call *call, const PGresult *rows, int 
     return list;
 }
 
-static int read_objects(struct api_call *call, const struct wanted *each, int count, json_object **ret,
-                        struct err *err)
+static int read_objects(struct api_call *call, const struct wanted *each, int count,
+                        json_object **ret, struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct db_args *args = db_args_new(call->arena);
@@ -109,8 +110,10 @@ static int read_all(struct api_call *call, struct webhooks *ret, struct err *err
     ret->each = arena_array(arena, struct stored, (size_t)ret->count);
     for (int row = 0; row < ret->count; row++)
         ret->each[row] = (struct stored){
-            db_dup_text(rows, row, 0, arena), db_dup_text(rows, row, 1, arena),
-            db_dup_text(rows, row, 2, arena), db_dup_text(rows, row, 3, arena),
+            db_dup_text(rows, row, 0, arena),
+            db_dup_text(rows, row, 1, arena),
+            db_dup_text(rows, row, 2, arena),
+            db_dup_text(rows, row, 3, arena),
         };
     return 0;
 }
@@ -132,7 +135,8 @@ static const struct stored *stored_by_name(const struct webhooks *webhooks, cons
 }
 
 /* The one of the path, read within the call's write or by itself. */
-static int read_one(struct api_call *call, struct webhooks *webhooks, const struct stored **ret, struct err *err)
+static int read_one(struct api_call *call, struct webhooks *webhooks, const struct stored **ret,
+                    struct err *err)
 {
     const char *key;
     int r = api_key_param(call, 0, &key, err);
@@ -176,9 +180,10 @@ static int webhook_get(struct api_call *call, struct err *err)
     return r < 0 ? r : api_answer(call, 200, object);
 }
 
-/* --- checking ----------------------------------------------------------------------------------------- */
+/* --- checking --------------------------------------------------------------------------------- */
 
-static int find_connection(struct api_call *call, const char *key, const char **ret, struct err *err)
+static int find_connection(struct api_call *call, const char *key, const char **ret,
+                           struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct db_args *args = db_args_new(call->arena);
@@ -191,9 +196,10 @@ static int find_connection(struct api_call *call, const char *key, const char **
     if (!PQntuples(rows))
         return connection_unknown(key, err);
     if (strcmp(db_get_text(rows, 0, 1), "https") != 0)
-        return err_set(err, ERR_BAD_REQUEST,
-                       "A pre-approval webhook needs a connection of type 'https': '%s' is of type '%s'.", key,
-                       db_get_text(rows, 0, 1));
+        return err_set(
+            err, ERR_BAD_REQUEST,
+            "A pre-approval webhook needs a connection of type 'https': '%s' is of type '%s'.", key,
+            db_get_text(rows, 0, 1));
     *ret = db_dup_text(rows, 0, 0, call->arena);
     return 0;
 }
@@ -202,14 +208,18 @@ static int check_duplicates(const struct wanted_list *list, struct err *err)
 {
     for (int i = 0; i < list->count; i++)
         for (int j = 0; j < i; j++)
-            if (!strcmp(list->each[i].key, list->each[j].key) || !strcmp(list->each[i].name, list->each[j].name))
-                return err_set(err, ERR_BAD_REQUEST, "Check request body: there are multiple webhooks whose keys or "
-                                                     "names resolve to the same value.");
+            if (!strcmp(list->each[i].key, list->each[j].key) ||
+                !strcmp(list->each[i].name, list->each[j].name))
+                return err_set(err, ERR_BAD_REQUEST,
+                               "Check request body: there are multiple webhooks whose keys or "
+                               "names resolve to the same value.");
     return 0;
 }
 
-/* Keys and names as given or made; what stands under a key that was given is the one that is meant. */
-static int resolve(struct api_call *call, const struct webhooks *webhooks, struct wanted_list *list, struct err *err)
+/* Keys and names as given or made; what stands under a key that was given is the one that is
+ * meant. */
+static int resolve(struct api_call *call, const struct webhooks *webhooks, struct wanted_list *list,
+                   struct err *err)
 {
     for (int i = 0; i < list->count; i++) {
         json_object *element = json_object_array_get_idx(call->body, (size_t)i);
@@ -226,7 +236,8 @@ static int resolve(struct api_call *call, const struct webhooks *webhooks, struc
     return check_duplicates(list, err);
 }
 
-static int check_clash(const struct webhooks *webhooks, const struct wanted *wanted, struct err *err)
+static int check_clash(const struct webhooks *webhooks, const struct wanted *wanted,
+                       struct err *err)
 {
     const struct stored *named = stored_by_name(webhooks, wanted->name);
 
@@ -237,22 +248,23 @@ static int check_clash(const struct webhooks *webhooks, const struct wanted *wan
     return 0;
 }
 
-static int plan_list(struct api_call *call, const struct webhooks *webhooks, struct wanted_list *list,
-                     struct err *err)
+static int plan_list(struct api_call *call, const struct webhooks *webhooks,
+                     struct wanted_list *list, struct err *err)
 {
     int r = resolve(call, webhooks, list, err);
 
     for (int i = 0; r == 0 && i < list->count; i++) {
         json_object *element = json_object_array_get_idx(call->body, (size_t)i);
 
-        r = find_connection(call, schema_text(element, "connection_config_key"), &list->each[i].connection_id, err);
+        r = find_connection(call, schema_text(element, "connection_config_key"),
+                            &list->each[i].connection_id, err);
         if (r == 0)
             r = check_clash(webhooks, &list->each[i], err);
     }
     return r;
 }
 
-/* --- writing ------------------------------------------------------------------------------------------ */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static bool is_wanted(const struct wanted_list *list, const struct stored *stored)
 {
@@ -270,8 +282,8 @@ static int delete_one(struct api_call *call, const struct stored *stored, struct
     return db_do(call->db, &SQL_webhook_delete, args, err);
 }
 
-static int delete_others(struct api_call *call, const struct webhooks *webhooks, struct wanted_list *list,
-                         struct err *err)
+static int delete_others(struct api_call *call, const struct webhooks *webhooks,
+                         struct wanted_list *list, struct err *err)
 {
     int r = 0;
 
@@ -309,7 +321,8 @@ static int update_one(struct api_call *call, const struct wanted *wanted, struct
     return db_do(call->db, &SQL_webhook_update, args, err);
 }
 
-static int write_one(struct api_call *call, struct wanted *wanted, struct wanted_list *list, struct err *err)
+static int write_one(struct api_call *call, struct wanted *wanted, struct wanted_list *list,
+                     struct err *err)
 {
     bool moves, renames;
 
@@ -344,7 +357,7 @@ static int write_list(struct api_call *call, struct wanted_list *list, struct er
     return r < 0 ? r : sweep(call, list, err);
 }
 
-/* --- the handlers that write -------------------------------------------------------------------------- */
+/* --- the handlers that write ------------------------------------------------------------------ */
 
 static int replace_all(struct api_call *call, json_object **ret, struct err *err)
 {
@@ -413,12 +426,15 @@ static int webhook_delete(struct api_call *call, struct err *err)
 }
 
 /* The path of the contract, and those that documents and habit write for it. */
-#define PRE_APPROVAL(path)                                                                              \
-    { "GET", path, "webhook:read", .handler = webhook_list },                                           \
-    { "PUT", path, "webhook:create_or_update", &list_schema, .handler = webhook_put },                  \
-    { "GET", path "/{key}", "webhook:read", .handler = webhook_get },                                   \
-    { "PATCH", path "/{key}", "webhook:create_or_update", &patch_schema, .handler = webhook_patch },    \
-    { "DELETE", path "/{key}", "webhook:delete", .handler = webhook_delete }
+#define PRE_APPROVAL(path) \
+    { "GET", path, "webhook:read", .handler = webhook_list }, \
+        { "PUT", path, "webhook:create_or_update", &list_schema, .handler = webhook_put }, \
+        { "GET", path "/{key}", "webhook:read", .handler = webhook_get }, \
+        { "PATCH", path "/{key}", "webhook:create_or_update", &patch_schema, \
+          .handler = webhook_patch }, \
+    { \
+        "DELETE", path "/{key}", "webhook:delete", .handler = webhook_delete \
+    }
 
 const struct api_route webhook_routes[] = {
     PRE_APPROVAL("/dsr/webhook/pre_approval"),

@@ -8,7 +8,8 @@ static json_object *object_of(const char *url, const char *headers)
 {
     char text[16384];
 
-    snprintf(text, sizeof(text), "{\"url\": \"%s\", \"authorization\": \"Bearer x\", \"headers\": %s}", url, headers);
+    snprintf(text, sizeof(text),
+             "{\"url\": \"%s\", \"authorization\": \"Bearer x\", \"headers\": %s}", url, headers);
     return json_tokener_parse(text);
 }
 
@@ -23,9 +24,10 @@ static const char *verdict(struct test *test, json_object *secrets, bool allow_h
     if (errors.list) {
         json_object *first = json_object_array_get_idx(errors.list, 0);
 
-        text = arena_printf(test->arena, "%s: %s",
-                            json_object_to_json_string_ext(schema_get(first, "loc"), JSON_C_TO_STRING_PLAIN),
-                            schema_text(first, "msg"));
+        text = arena_printf(
+            test->arena, "%s: %s",
+            json_object_to_json_string_ext(schema_get(first, "loc"), JSON_C_TO_STRING_PLAIN),
+            schema_text(first, "msg"));
     }
     schema_errors_free(&errors);
     json_object_put(secrets);
@@ -35,9 +37,16 @@ static const char *verdict(struct test *test, json_object *secrets, bool allow_h
 static void urls_that_can_be_called_are_taken(void **state)
 {
     static const char *const urls[] = {
-        "https://example.com", "https://example.com/", "HTTPS://Example.COM:443/a/b?c=d&e=%20#f",
-        "http://127.0.0.1:8080/hook", "https://[::1]:8443/x", "https://[2001:db8::1]", "https://a_b.example/",
-        "https://example.com?x=@y", "https://example.com/a@b", "https://localhost",
+        "https://example.com",
+        "https://example.com/",
+        "HTTPS://Example.COM:443/a/b?c=d&e=%20#f",
+        "http://127.0.0.1:8080/hook",
+        "https://[::1]:8443/x",
+        "https://[2001:db8::1]",
+        "https://a_b.example/",
+        "https://example.com?x=@y",
+        "https://example.com/a@b",
+        "https://localhost",
     };
 
     for (size_t i = 0; i < COUNT_OF(urls); i++)
@@ -96,9 +105,10 @@ static void urls_that_cannot_are_refused_and_told_why(void **state)
 static void plain_http_is_taken_only_where_it_is_allowed(void **state)
 {
     assert_string_equal(verdict(*state, object_of("http://example.com", "null"), true), "");
-    assert_string_equal(verdict(*state, object_of("http://example.com", "null"), false),
-                        "[\"url\"]: Value error, The url must begin with https://: plain http endpoints are not "
-                        "allowed here.");
+    assert_string_equal(
+        verdict(*state, object_of("http://example.com", "null"), false),
+        "[\"url\"]: Value error, The url must begin with https://: plain http endpoints are not "
+        "allowed here.");
     assert_string_equal(verdict(*state, object_of("https://example.com", "null"), false), "");
 }
 
@@ -133,12 +143,14 @@ static void headers_are_tokens_with_visible_values(void **state)
         { "{\"reply-to-token\": \"x\"}", "[\"headers\",\"reply-to-token\"]: " OWN },
         { "{\"Webhook-Id\": \"x\"}", "[\"headers\",\"Webhook-Id\"]: " OWN },
         { "{\"TraceParent\": \"x\"}", "[\"headers\",\"TraceParent\"]: " OWN },
-        { "{\"X-A\": \"1\", \"x-a\": \"2\"}", "[\"headers\",\"x-a\"]: Value error, This header is given more than once." },
+        { "{\"X-A\": \"1\", \"x-a\": \"2\"}",
+          "[\"headers\",\"x-a\"]: Value error, This header is given more than once." },
         { "{\"Hostname\": \"x\", \"TE2\": \"x\"}", "" },
     };
 
     for (size_t i = 0; i < COUNT_OF(headers); i++)
-        assert_string_equal(verdict(*state, object_of("https://example.com", headers[i][0]), false), headers[i][1]);
+        assert_string_equal(verdict(*state, object_of("https://example.com", headers[i][0]), false),
+                            headers[i][1]);
 }
 
 static void sizes_are_bounded(void **state)
@@ -150,8 +162,10 @@ static void sizes_are_bounded(void **state)
 
     for (int i = 1; i <= SECRET_HEADERS_MAX; i++)
         many = arena_printf(test->arena, "%s, \"X-%d\": \"x\"", many, i);
-    assert_string_equal(verdict(test, object_of("https://example.com", arena_printf(test->arena, "%s}", many)), false),
-                        "[\"headers\"]: Value error, There should be at most 32 headers.");
+    assert_string_equal(
+        verdict(test, object_of("https://example.com", arena_printf(test->arena, "%s}", many)),
+                false),
+        "[\"headers\"]: Value error, There should be at most 32 headers.");
 
     memset(long_text, 'a', SECRET_AUTHORIZATION_MAX + 1);
     secrets = object_of("https://example.com", "null");
@@ -160,58 +174,80 @@ static void sizes_are_bounded(void **state)
                         "[\"authorization\"]: String should have at most 8192 characters");
 
     secrets = object_of("https://example.com", "{}");
-    json_object_object_add(schema_get(secrets, "headers"), "X-A", json_object_new_string(long_text));
-    assert_string_equal(verdict(test, secrets, false),
-                        "[\"headers\",\"X-A\"]: Value error, A header's value should have at most 4096 bytes.");
+    json_object_object_add(schema_get(secrets, "headers"), "X-A",
+                           json_object_new_string(long_text));
+    assert_string_equal(
+        verdict(test, secrets, false),
+        "[\"headers\",\"X-A\"]: Value error, A header's value should have at most 4096 bytes.");
 
     long_text[SECRET_URL_MAX] = '\0';
     secrets = object_of(arena_printf(test->arena, "https://e.example/%s", long_text), "null");
-    assert_string_equal(verdict(test, secrets, false), "[\"url\"]: String should have at most 2048 characters");
+    assert_string_equal(verdict(test, secrets, false),
+                        "[\"url\"]: String should have at most 2048 characters");
 }
 
 static void what_is_missing_is_told_in_one_error(void **state)
 {
     static const char *const texts[] = {
-        "{}", "{\"url\": \"https://example.com\"}", "{\"authorization\": \"x\"}",
-        "{\"url\": \"\", \"authorization\": \"x\"}", "{\"url\": \"https://example.com\", \"authorization\": null}",
-        "{\"url\": [], \"authorization\": {}}", "{\"url\": 0, \"authorization\": 0.0}",
+        "{}",
+        "{\"url\": \"https://example.com\"}",
+        "{\"authorization\": \"x\"}",
+        "{\"url\": \"\", \"authorization\": \"x\"}",
+        "{\"url\": \"https://example.com\", \"authorization\": null}",
+        "{\"url\": [], \"authorization\": {}}",
+        "{\"url\": 0, \"authorization\": 0.0}",
     };
 
     for (size_t i = 0; i < COUNT_OF(texts); i++)
-        assert_string_equal(verdict(*state, json_tokener_parse(texts[i]), false),
-                            "[]: Value error, HttpsSchema must be supplied all of: ['url', 'authorization'].");
-    assert_string_equal(verdict(*state, json_tokener_parse("{\"url\": 1, \"authorization\": \"x\"}"), false),
-                        "[\"url\"]: Input should be a valid string");
-    assert_string_equal(verdict(*state, json_tokener_parse("{\"url\": \"https://e.example\", "
-                                                           "\"authorization\": \"a\\r\\nb\"}"), false),
-                        "[\"authorization\"]: Value error, The authorization must be visible characters without "
-                        "line ends.");
-    assert_string_equal(verdict(*state, json_tokener_parse("{\"url\": \"https://e.example\", "
-                                                           "\"authorization\": \"**********\"}"), false),
-                        "[\"authorization\"]: Value error, The authorization is only the mask that hides the stored "
-                        "one.");
+        assert_string_equal(
+            verdict(*state, json_tokener_parse(texts[i]), false),
+            "[]: Value error, HttpsSchema must be supplied all of: ['url', 'authorization'].");
+    assert_string_equal(
+        verdict(*state, json_tokener_parse("{\"url\": 1, \"authorization\": \"x\"}"), false),
+        "[\"url\"]: Input should be a valid string");
+    assert_string_equal(
+        verdict(*state,
+                json_tokener_parse("{\"url\": \"https://e.example\", "
+                                   "\"authorization\": \"a\\r\\nb\"}"),
+                false),
+        "[\"authorization\"]: Value error, The authorization must be visible characters without "
+        "line ends.");
+    assert_string_equal(
+        verdict(*state,
+                json_tokener_parse("{\"url\": \"https://e.example\", "
+                                   "\"authorization\": \"**********\"}"),
+                false),
+        "[\"authorization\"]: Value error, The authorization is only the mask that hides the stored "
+        "one.");
 }
 
 static void assert_json(json_object *object, const char *text)
 {
-    assert_string_equal(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE),
+    assert_string_equal(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
+                                                                   JSON_C_TO_STRING_NOSLASHESCAPE),
                         text);
     json_object_put(object);
 }
 
 static void changes_go_over_what_is_stored_but_the_mask_does_not(void **state)
 {
-    json_object *stored = json_tokener_parse("{\"url\": \"https://a\", \"authorization\": \"x\", \"headers\": {\"A\": \"1\"}}");
-    json_object *changes = json_tokener_parse("{\"url\": \"https://b\", \"authorization\": \"**********\", "
-                                              "\"headers\": null, \"more\": 1}");
+    json_object *stored = json_tokener_parse(
+        "{\"url\": \"https://a\", \"authorization\": \"x\", \"headers\": {\"A\": \"1\"}}");
+    json_object *changes =
+        json_tokener_parse("{\"url\": \"https://b\", \"authorization\": \"**********\", "
+                           "\"headers\": null, \"more\": 1}");
 
     (void)state;
-    assert_json(secret_merge(stored, changes), "{\"url\":\"https://b\",\"authorization\":\"x\",\"headers\":null}");
+    assert_json(secret_merge(stored, changes),
+                "{\"url\":\"https://b\",\"authorization\":\"x\",\"headers\":null}");
     assert_json(secret_merge(NULL, changes), "{\"url\":\"https://b\",\"headers\":null}");
-    assert_json(secret_trim(changes), "{\"url\":\"https://b\",\"authorization\":\"**********\",\"headers\":null}");
-    assert_json(secret_masked(stored),
-                "{\"url\":\"https://a\",\"authorization\":\"**********\",\"headers\":\"**********\"}");
-    assert_json(json_object_get(stored), "{\"url\":\"https://a\",\"authorization\":\"x\",\"headers\":{\"A\":\"1\"}}");
+    assert_json(secret_trim(changes),
+                "{\"url\":\"https://b\",\"authorization\":\"**********\",\"headers\":null}");
+    assert_json(
+        secret_masked(stored),
+        "{\"url\":\"https://a\",\"authorization\":\"**********\",\"headers\":\"**********\"}");
+    assert_json(json_object_get(stored),
+                "{\"url\":\"https://a\",\"authorization\":\"x\",\"headers\":{\"A\":\"1\"}}");
     json_object_put(stored);
     json_object_put(changes);
 }
