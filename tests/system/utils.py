@@ -9,8 +9,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stack"))
 
 from client import Api, must, must_all  # noqa: E402, F401
 from events import BadEvent, Bus, Event, check  # noqa: E402, F401
+from proxy import Proxy  # noqa: E402, F401
 from receiver import Answer, Call, Close, Hang, Receiver, Reply, redirect  # noqa: E402, F401
-from stack import ROOT, RunDir, Servers, Stack, StackError, wait_until  # noqa: E402, F401
+from stack import ROOT, Callback, RunDir, Servers, Stack, StackError, wait_until  # noqa: E402, F401
 from watch import Identities, LogWatch  # noqa: E402, F401
 
 
