@@ -1,5 +1,6 @@
 """What is on the bus, read as a stranger would: CloudEvents in Kafka's binary mode, held against schemas/events."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -131,6 +132,35 @@ def to_event(message):
     key = message.key()
     return Event(message.topic(), message.partition(), message.offset(),
                  key.decode() if key is not None else None, headers, message.value())
+
+
+def first_seen(events):
+    """A request's events without the repeats, which may come late."""
+    seen = {}
+    for event in events:
+        seen.setdefault(event.sequence, event)
+    return list(seen.values())
+
+
+def chain_after(previous, event):
+    """The hash chain's next link (schemas/sql, event_chain), as anyone can compute it from the topic alone."""
+    lines = (event.id, event.type, event.headers["ce_time"], event.headers["ce_source"],
+             event.headers.get("ce_causationid", ""))
+    return hashlib.sha256(previous + "".join(f"{line}\n" for line in lines).encode() + event.value).digest()
+
+
+def sequence_problems(events):
+    """What is wrong with all events of one request, in the order of the topic: order, gaps, chain."""
+    events = first_seen(events)
+    numbers = [event.sequence for event in events]
+    if numbers != list(range(1, len(numbers) + 1)):
+        return [f"the events of {events[0].key} have the numbers {numbers}"]
+    problems, chain = [], b""
+    for event in events:
+        chain = chain_after(chain, event)
+        if event.headers["ce_chain"] != chain.hex():
+            problems.append(f"{event}: its chain is {event.headers['ce_chain']}, not {chain.hex()}")
+    return problems
 
 
 @cache
