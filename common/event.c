@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/random.h"
 
 enum { EVENT_PAYLOAD_BYTES = 1024 * 1024 };
 
@@ -234,20 +235,6 @@ const char *event_delivery_id(struct arena *arena, const char *request_id, const
     memcpy(id, "dlv_", 4);
     sodium_bin2hex(id + 4, 2 * sizeof(hash) + 1, hash, sizeof(hash));
     return id;
-}
-
-/* Random bytes for ids, drawn from a buffer: one system call for many. */
-static void random_bytes(uint8_t *bytes, size_t count)
-{
-    static _Thread_local uint8_t pool[1024];
-    static _Thread_local size_t left;
-
-    if (left < count) {
-        randombytes_buf(pool, sizeof(pool));
-        left = sizeof(pool);
-    }
-    memcpy(bytes, pool + left - count, count);
-    left -= count;
 }
 
 const char *event_trace_new(struct arena *arena)

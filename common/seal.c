@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/random.h"
 
 /* What a wrapped request key is bound to, beside the request's id. */
 #define WRAP_PLACE "request_key"
@@ -161,7 +162,7 @@ static void encrypt(const struct seal_key *key, const char *what, const char *ow
 {
     _cleanup_(buf_free) struct buf context = context_of(what, owner_id);
 
-    randombytes_buf(sealed, NONCE_BYTES);
+    random_bytes(sealed, NONCE_BYTES);
     crypto_aead_xchacha20poly1305_ietf_encrypt(sealed + NONCE_BYTES, NULL, plain.data, plain.length,
                                                (const uint8_t *)context.data, context.length, NULL,
                                                sealed, key->bytes);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <uthash.h>
 
 #include "common/buf.h"
 #include "worker/retry.h"
@@ -13,7 +14,6 @@
 struct post {
     struct http *http;
     CURL *easy;
-    struct curl_slist *headers;
     struct buf answer;
     bool blocked; /* the guard refused every address */
     bool cut;     /* the answer was longer than is read */
@@ -31,6 +31,7 @@ struct http {
     const struct config *config;
     const struct guard *guard;
     struct post *idle, *made;
+    struct watch *watches; /* by socket */
 };
 
 /* A socket that curl watches. */
@@ -38,6 +39,9 @@ struct watch {
     uv_poll_t poll;
     curl_socket_t socket;
     struct http *http;
+    int events;  /* that are polled for */
+    bool unused; /* between two calls: polled on, as the next call will want the same */
+    UT_hash_handle hh;
 };
 
 static void watch_free(uv_handle_t *handle)
@@ -190,7 +194,6 @@ static void post_finish(struct post *post, CURLcode code)
 
     read_answer(post, code, &answer);
     curl_multi_remove_handle(http->multi, post->easy);
-    curl_slist_free_all(TAKE(post->headers));
     post->done(post->context, &answer);
     buf_clear(&post->answer);
     post->next = http->idle;
@@ -212,6 +215,8 @@ static void finish_all(struct http *http)
         post_finish(post, code);
     }
 }
+
+static int on_close(void *context, curl_socket_t socket);
 
 static struct post *post_new(struct http *http)
 {
@@ -236,6 +241,8 @@ static struct post *post_new(struct http *http)
     curl_easy_setopt(post->easy, CURLOPT_WRITEDATA, post);
     curl_easy_setopt(post->easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
     curl_easy_setopt(post->easy, CURLOPT_OPENSOCKETDATA, post);
+    curl_easy_setopt(post->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    curl_easy_setopt(post->easy, CURLOPT_CLOSESOCKETDATA, http);
     return post;
 }
 
@@ -248,7 +255,6 @@ void http_post(struct http *http, const char *url, struct curl_slist *headers, c
         http->idle = post->next;
     else
         post = post_new(http);
-    post->headers = headers;
     post->done = done;
     post->context = context;
     post->blocked = post->cut = false;
@@ -269,6 +275,11 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
     struct http *http = watch->http;
     int flags = status < 0 ? CURL_CSELECT_ERR : 0, running;
 
+    if (watch->unused) {
+        uv_poll_stop(poll); /* the endpoint closed it; curl finds out when it takes the connection up again */
+        watch->events = 0;
+        return;
+    }
     if (events & UV_READABLE)
         flags |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)
@@ -277,37 +288,68 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
     finish_all(http);
 }
 
+static struct watch *watch_new(struct http *http, curl_socket_t socket)
+{
+    struct watch *watch = calloc(1, sizeof(*watch));
+
+    if (!watch)
+        abort();
+    watch->socket = socket;
+    watch->http = http;
+    HASH_ADD_INT(http->watches, socket, watch);
+    uv_poll_init_socket(http->loop, &watch->poll, socket);
+    watch->poll.data = watch;
+    return watch;
+}
+
+static struct watch *watch_find(struct http *http, curl_socket_t socket)
+{
+    struct watch *watch;
+
+    HASH_FIND_INT(http->watches, &socket, watch);
+    return watch;
+}
+
+/* Adding a socket to epoll and taking it out for every call costs two system calls of five. So a socket is watched
+ * from its first call until it is closed, which curl asks us to do. */
 static int on_socket(CURL *easy, curl_socket_t socket, int action, void *context, void *assigned)
 {
     struct http *http = context;
-    struct watch *watch = assigned;
+    struct watch *watch = assigned ? assigned : watch_find(http, socket);
     int events = 0;
 
     (void)easy;
     if (action == CURL_POLL_REMOVE) {
-        if (watch) {
-            uv_poll_stop(&watch->poll);
-            uv_close((uv_handle_t *)&watch->poll, watch_free);
-            curl_multi_assign(http->multi, socket, NULL);
-        }
+        if (watch)
+            watch->unused = true;
         return 0;
     }
-    if (!watch) {
-        watch = calloc(1, sizeof(*watch));
-        if (!watch)
-            abort();
-        watch->socket = socket;
-        watch->http = http;
-        uv_poll_init_socket(http->loop, &watch->poll, socket);
-        watch->poll.data = watch;
+    if (!watch)
+        watch = watch_new(http, socket);
+    if (!assigned)
         curl_multi_assign(http->multi, socket, watch);
-    }
     if (action != CURL_POLL_OUT)
         events |= UV_READABLE;
     if (action != CURL_POLL_IN)
         events |= UV_WRITABLE;
-    uv_poll_start(&watch->poll, events, on_socket_ready);
+    watch->unused = false;
+    if (events != watch->events)
+        uv_poll_start(&watch->poll, events, on_socket_ready);
+    watch->events = events;
     return 0;
+}
+
+static int on_close(void *context, curl_socket_t socket)
+{
+    struct http *http = context;
+    struct watch *watch = watch_find(http, socket);
+
+    if (watch) {
+        HASH_DEL(http->watches, watch);
+        uv_poll_stop(&watch->poll);
+        uv_close((uv_handle_t *)&watch->poll, watch_free);
+    }
+    return close(socket);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -365,7 +407,6 @@ void http_free(struct http *http)
         http->made = post->next_made;
         curl_multi_remove_handle(http->multi, post->easy);
         curl_easy_cleanup(post->easy);
-        curl_slist_free_all(post->headers);
         buf_free(&post->answer);
         free(post);
     }

@@ -3,7 +3,7 @@
  * and the guard asked about every address that a socket is opened to.
  *
  * Threads:   the loop's.
- * Ownership: headers are taken over by http_post(); url and body stay the caller's until `done`.
+ * Ownership: url, headers and body stay the caller's until `done`.
  */
 #pragma once
 

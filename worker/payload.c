@@ -7,7 +7,7 @@
 #include "common/buf.h"
 #include "common/event.h"
 
-enum { PAYLOAD_BODY_BYTES = 16 * 1024 * 1024, HEADER_BYTES = 16 * 1024 };
+enum { PAYLOAD_BODY_BYTES = 16 * 1024 * 1024 };
 
 int payload_key(const struct request *request, const struct seal_ring *ring, struct seal_key *ret, struct err *err)
 {
@@ -144,13 +144,31 @@ int payload_body(const struct request *request, const struct catalog_policy *pol
     return 0;
 }
 
-static void header_add(struct curl_slist **headers, const char *name, const char *value)
+/* A list as curl reads it, made in the request's arena: curl's own would be two allocations a header. */
+struct headers {
+    struct arena *arena;
+    struct curl_slist *first, **last;
+};
+
+static void header_line(struct headers *headers, char *line)
 {
-    char line[HEADER_BYTES];
+    struct curl_slist *node = arena_new_of(headers->arena, struct curl_slist);
+
+    node->data = line;
+    *headers->last = node;
+    headers->last = &node->next;
+}
+
+static void header_add(struct headers *headers, const char *name, const char *value)
+{
+    size_t name_length = strlen(name), value_length = strlen(value);
+    char *line = arena_alloc(headers->arena, name_length + value_length + 3);
 
     /* curl drops a header without a value unless it ends in a semicolon. */
-    snprintf(line, sizeof(line), *value ? "%s: %s" : "%s;%s", name, value);
-    *headers = curl_slist_append(*headers, line);
+    memcpy(line, name, name_length);
+    memcpy(line + name_length, *value ? ": " : ";", *value ? 2 : 1);
+    memcpy(line + name_length + (*value ? 2 : 1), value, value_length);
+    header_line(headers, line);
 }
 
 static const char *own_header(const struct catalog_connection *connection, const char *name)
@@ -162,7 +180,7 @@ static const char *own_header(const struct catalog_connection *connection, const
 }
 
 /* What the connection's configuration says: its headers go over its authorization and the defaults. */
-static void add_connection_headers(struct curl_slist **headers, const struct catalog_connection *connection)
+static void add_connection_headers(struct headers *headers, const struct catalog_connection *connection)
 {
     if (connection->authorization && !own_header(connection, "authorization"))
         header_add(headers, "Authorization", connection->authorization);
@@ -172,7 +190,7 @@ static void add_connection_headers(struct curl_slist **headers, const struct cat
         header_add(headers, connection->headers[i].name, connection->headers[i].value);
 }
 
-static void add_reply_headers(struct curl_slist **headers, const struct request *request, const char *token)
+static void add_reply_headers(struct headers *headers, const struct request *request, const char *token)
 {
     static const struct {
         const char *name, *verdict;
@@ -182,12 +200,10 @@ static void add_reply_headers(struct curl_slist **headers, const struct request 
         { "reply-to-approve", "eligible" },  /* the names of older releases */
         { "reply-to-deny", "not-eligible" },
     };
-    char path[160];
 
-    for (size_t i = 0; i < COUNT_OF(replies); i++) {
-        snprintf(path, sizeof(path), "/privacy-request/%s/pre-approve/%s", request->id, replies[i].verdict);
-        header_add(headers, replies[i].name, path);
-    }
+    for (size_t i = 0; i < COUNT_OF(replies); i++)
+        header_line(headers, arena_printf(request->arena, "%s: /privacy-request/%s/pre-approve/%s",
+                                          replies[i].name, request->id, replies[i].verdict));
     header_add(headers, "reply-to-token", token);
 }
 
@@ -199,7 +215,7 @@ int payload_headers(const struct request *request, const struct delivery *delive
                                  .request_id = request->id,
                                  .scope = TOKEN_SCOPE_REVIEW,
                                  .issued_at = now };
-    struct curl_slist *headers = NULL;
+    struct headers headers = { request->arena, NULL, &headers.first };
     char *token, seconds[24];
     int r = token_reply_make(tokens, &reply, request->arena, &token, err);
 
@@ -212,7 +228,7 @@ int payload_headers(const struct request *request, const struct delivery *delive
     header_add(&headers, "webhook-id", delivery->id);
     header_add(&headers, "webhook-timestamp", seconds);
     header_add(&headers, "traceparent", event_trace_child(request->arena, traceparent));
-    headers = curl_slist_append(headers, "Expect:"); /* no 100-continue round trip */
-    *ret = headers;
+    header_line(&headers, arena_strdup(request->arena, "Expect:")); /* no 100-continue round trip */
+    *ret = headers.first;
     return 0;
 }

@@ -20,7 +20,7 @@ int payload_key(const struct request *request, const struct seal_ring *ring, str
 int payload_body(const struct request *request, const struct catalog_policy *policy, const struct seal_key *key,
                  usec_t now, const char **ret, size_t *length, struct err *err) MUST_CHECK;
 
-/* All headers of a call, in the contract's order: the connection's own, then docket's. The caller frees the list. */
+/* All headers of a call, in the contract's order: the connection's own, then docket's. */
 int payload_headers(const struct request *request, const struct delivery *delivery,
                     const struct catalog_connection *connection, const struct token_key *tokens,
                     const char *traceparent, usec_t now, struct curl_slist **ret, struct err *err) MUST_CHECK;
