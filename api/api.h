@@ -23,6 +23,7 @@
 
 struct create_queue; /* api/create.h */
 struct reply_queue;  /* api/callback/reply.h */
+struct ready;        /* common/ready.h */
 
 /* The program's parts, built once by main() and read-only afterwards. */
 struct api {
@@ -32,6 +33,7 @@ struct api {
     struct publisher *publisher;
     struct create_queue *creates;
     struct reply_queue *replies;
+    struct ready *ready;
 };
 
 enum { API_PARAMS_MAX = 4, API_PENDING = 1 };

@@ -18,4 +18,6 @@ int server_start(struct api *api, struct server **ret, struct err *err) MUST_CHE
 void server_open(struct server *server);
 /* Takes no new calls, waits up to `wait` for those under way, ends its threads. Accepts NULL. */
 void server_stop(struct server *server, usec_t wait);
+/* Once nobody has a pending call any more. Accepts NULL. */
+void server_free(struct server *server);
 int server_port(const struct server *server);
