@@ -175,12 +175,15 @@ static void facts_read(const PGresult *result, int row, struct verdict_case *ret
 static void look_up(struct reply_queue *queue, struct reply *const *replies, int count)
 {
     _cleanup_(db_result_freep) PGresult *result = NULL;
-    struct db_args *args = db_args_new(queue->arena);
-    struct db_column *requests = db_array(args, DB_TEXT), *webhooks = db_array(args, DB_TEXT);
+    struct db_column *requests, *webhooks;
+    struct db_args *args;
     struct err err;
 
-    if (!peer_may_be_asked(&queue->postgres_peer))
+    if (!count || !peer_may_be_asked(&queue->postgres_peer))
         return;
+    args = db_args_new(queue->arena);
+    requests = db_array(args, DB_TEXT);
+    webhooks = db_array(args, DB_TEXT);
     for (int i = 0; i < count; i++) {
         db_add_text(requests, replies[i]->of.request_id);
         db_add_text(webhooks, replies[i]->of.webhook_id);
@@ -226,11 +229,9 @@ static void make_marks(struct reply_queue *queue, struct reply *const *replies, 
         marks_apply(replies[i]);
 }
 
-static int add_objections(struct reply *reply, int place, struct db_column *requests, struct db_column *webhooks,
-                          struct db_column *places)
+static void add_objections(const struct reply *reply, int place, struct db_column *requests,
+                           struct db_column *webhooks, struct db_column *places)
 {
-    int count = 0;
-
     for (int i = 0; i < reply->mark.count; i++) {
         const struct mark *mark = &reply->mark.marks[i];
 
@@ -239,35 +240,43 @@ static int add_objections(struct reply *reply, int place, struct db_column *requ
         db_add_text(requests, reply->of.request_id);
         db_add_text(webhooks, mark->webhook_id);
         db_add_int(places, place);
-        count++;
     }
-    return count;
 }
 
 /*
  * An objection on its way counts unless it is plain that it will come to nothing: its webhook was deleted, or has
  * said eligible before. Otherwise a mark that never became a reply on record would keep others out until it is
- * forgotten. Rarely anything to do.
+ * forgotten.
  */
-static void weigh_objections(struct reply_queue *queue, struct reply *const *replies, int count)
+static void weigh(struct reply_queue *queue, struct reply *const *replies, int count)
 {
     _cleanup_(db_result_freep) PGresult *result = NULL;
     struct db_args *args = db_args_new(queue->arena);
     struct db_column *requests = db_array(args, DB_TEXT), *webhooks = db_array(args, DB_TEXT),
                      *places = db_array(args, DB_INT);
     struct err err;
-    int found = 0;
+
+    for (int i = 0; i < count; i++)
+        add_objections(replies[i], i, requests, webhooks, places);
+    if (!peer_answered(&queue->postgres_peer, db_run(queue->db, &SQL_reply_objections, args, &result, &err), &err))
+        return;
+    for (int i = 0; i < count; i++)
+        replies[i]->of.objection = false;
+    for (int i = 0; i < PQntuples(result); i++)
+        replies[db_get_int(result, i, 0)]->of.objection = true;
+}
+
+/* Those that meet an objection, which are few; while PostgreSQL is away every objection counts. */
+static void weigh_objections(struct reply_queue *queue, struct reply *const *replies, int count)
+{
+    struct reply *met[BATCH_MAX];
+    int met_count = 0;
 
     for (int i = 0; i < count; i++)
         if (replies[i]->of.objection && replies[i]->of.looked_up)
-            found += add_objections(replies[i], i, requests, webhooks, places);
-    if (!found || !peer_may_be_asked(&queue->postgres_peer) ||
-        !peer_answered(&queue->postgres_peer, db_run(queue->db, &SQL_reply_objections, args, &result, &err), &err))
-        return;
-    for (int i = 0; i < count; i++)
-        replies[i]->of.objection = replies[i]->of.objection && !replies[i]->of.looked_up;
-    for (int i = 0; i < PQntuples(result); i++)
-        replies[db_get_int(result, i, 0)]->of.objection = true;
+            met[met_count++] = replies[i];
+    if (met_count && peer_may_be_asked(&queue->postgres_peer))
+        weigh(queue, met, met_count);
 }
 
 /* --- a turn ------------------------------------------------------------------------------------------ */
