@@ -14,7 +14,6 @@ struct picture {
     atomic_int references;
     struct arena *arena;
     const struct catalog_policy **policies_by_key;
-    const struct catalog_webhook **webhooks_by_id;
 };
 
 static struct picture *picture_of(const struct catalog *catalog)
@@ -72,12 +71,6 @@ static int policies_compare(const void *a, const void *b)
                   (*(const struct catalog_policy *const *)b)->key);
 }
 
-static int webhooks_compare(const void *a, const void *b)
-{
-    return strcmp((*(const struct catalog_webhook *const *)a)->id,
-                  (*(const struct catalog_webhook *const *)b)->id);
-}
-
 const struct catalog_policy *catalog_policy_by_key(const struct catalog *catalog, const char *key)
 {
     const struct catalog_policy wanted = { .key = key }, *pointer = &wanted;
@@ -107,14 +100,11 @@ const struct catalog_client *catalog_client_by_id(const struct catalog *catalog,
 
 const struct catalog_webhook *catalog_webhook_by_id(const struct catalog *catalog, const char *id)
 {
-    const struct catalog_webhook wanted = { .id = id }, *pointer = &wanted;
-    const struct catalog_webhook **found;
-
-    if (!id || !catalog->webhook_count)
-        return NULL;
-    found = bsearch(&pointer, picture_of(catalog)->webhooks_by_id, (size_t)catalog->webhook_count,
-                    sizeof(*found), webhooks_compare);
-    return found ? *found : NULL;
+    /* In the order of their creation, and never more than a list of them may hold. */
+    for (int i = 0; id && i < catalog->webhook_count; i++)
+        if (!strcmp(catalog->webhooks[i].id, id))
+            return &catalog->webhooks[i];
+    return NULL;
 }
 
 const char *catalog_policy_action(const struct catalog_policy *policy)
@@ -296,7 +286,6 @@ static int load_webhooks(struct loading *loading, const PGresult *rows, struct e
     size_t count = (size_t)PQntuples(rows);
     struct catalog_webhook *webhooks = arena_array(arena, struct catalog_webhook, count);
 
-    picture->webhooks_by_id = arena_array(arena, const struct catalog_webhook *, count);
     for (int row = 0; row < PQntuples(rows); row++) {
         webhooks[row] = (struct catalog_webhook){
             .id = db_dup_text(rows, row, 0, arena),
@@ -306,9 +295,7 @@ static int load_webhooks(struct loading *loading, const PGresult *rows, struct e
         };
         if (!webhooks[row].connection)
             return err_cause(err, ERR_INTERNAL, "a webhook without its connection");
-        picture->webhooks_by_id[row] = &webhooks[row];
     }
-    qsort(picture->webhooks_by_id, count, sizeof(*picture->webhooks_by_id), webhooks_compare);
     picture->catalog.webhooks = webhooks;
     picture->catalog.webhook_count = (int)count;
     return 0;
