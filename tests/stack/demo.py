@@ -153,9 +153,10 @@ def show_timeline(api, request_id):
         raise StackError(f"the timeline of {request_id} is empty")
     for entry, group in sorted(entries, key=lambda pair: pair[0]["updated_at"]):
         when = entry["updated_at"][11:23]
-        tell(f"    {when}  {bold(group)}")
-        if entry["message"] and entry["message"] != group:
-            tell(f"                  {faint(entry['message'])}")
+        message = entry["message"] or group
+        tell(f"    {when}  {bold(message if message.startswith(group) else group)}")
+        if not message.startswith(group):
+            tell(f"                  {faint(message)}")
 
 
 def first_story(api, services):
