@@ -29,7 +29,8 @@ from stack import (LOOPBACK, ROOT, RUN, Servers, Service, Stack, StackError, can
                    temporary_run, wait_until)
 
 RESULTS = RUN / "bench"
-BIN = ROOT / "build/release/bin"
+PRESET = os.environ.get("DOCKET_PRESET", "release")
+BIN = ROOT / "build" / PRESET / "bin"
 TICKS = os.sysconf("SC_CLK_TCK")
 BULK = 50  # requests a call, as many as the API takes
 ENDPOINT_CALLS = 64  # DOCKET_ENDPOINT_CALLS as it is unless told otherwise: a worker's cap for one endpoint
@@ -72,7 +73,7 @@ class Bench:
     def __init__(self, servers, name, options):
         self.name = name
         self.options = options
-        self.stack = Stack(servers.run, servers, "release", name=f"bench_{name}")
+        self.stack = Stack(servers.run, servers, PRESET, name=f"bench_{name}")
         self.worker = self.stack.add_worker()
         self.files = servers.run.path / name
         self.files.mkdir(exist_ok=True)
@@ -116,6 +117,12 @@ class Bench:
         created = load(self.stack.api.port, self.files / "bulk", connections=8, count=count // BULK, seconds=300)
         if created["failed"] or created["calls"] != count // BULK:
             raise StackError(f"creating {count} requests: {created}")
+
+    def deny_waiting(self):
+        waiting = [id for (id,) in self.database.execute(
+            "select id from privacy_request where status = 'awaiting_pre_approval'")]
+        for first in range(0, len(waiting), 1000):
+            self.api.deny(*waiting[first:first + 1000])
 
     def one(self, sql, *values):
         return self.database.execute(sql, values).fetchone()[0]
@@ -290,7 +297,7 @@ def dispatch(bench):
     """A backlog of requests, each of which owes one call, and one worker."""
     count = bench.scaled(50000)
     record_calls(bench, bench.scaled(2000))
-    bench.set_webhooks("/fast")
+    bench.api.make_connection("warm", bench.sink.url("/fast"))  # another webhook would be owed the first wave too
     bench.create_waiting(count)
     alone = ceilings(bench, count)
     began, used = time.time(), cpu_by_part(bench)
@@ -402,6 +409,7 @@ def neighbour(bench):
             raise StackError(f"creates failed: {answers}")
         bench.sink.wait_count(f"/{name}", count)
         waits[name] = arrival_waits(bench, arrivals, f"/{name}")
+        bench.deny_waiting()  # the next webhooks are none of theirs
     alone, beside = (percentile(waits[name], 0.99) for name in ("alone", "beside"))
     yield ("neighbour_p99", beside, "ms", alone,
            {"alone_p50_ms": percentile(waits["alone"], 0.5), "beside_p50_ms": percentile(waits["beside"], 0.5),
@@ -458,7 +466,8 @@ def origin():
 
     changed = "+" if git("status", "--porcelain", "--untracked-files=no") else ""
     return {"revision": git("rev-parse", "--short", "HEAD").strip() + changed,
-            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "cores": os.cpu_count()}
+            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "cores": os.cpu_count(),
+            "load": round(os.getloadavg()[0], 1), "preset": PRESET}
 
 
 def rounded(value):
