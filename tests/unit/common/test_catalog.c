@@ -30,10 +30,6 @@ static struct picture *picture(void)
     for (size_t i = 0; i < COUNT_OF(policies); i++)
         made->policies_by_key[i] = &policies[i];
     qsort(made->policies_by_key, COUNT_OF(policies), sizeof(*made->policies_by_key), policies_compare);
-    made->webhooks_by_id = arena_array(made->arena, const struct catalog_webhook *, COUNT_OF(webhooks));
-    for (size_t i = 0; i < COUNT_OF(webhooks); i++)
-        made->webhooks_by_id[i] = &webhooks[i];
-    qsort(made->webhooks_by_id, COUNT_OF(webhooks), sizeof(*made->webhooks_by_id), webhooks_compare);
     return made;
 }
 
