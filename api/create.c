@@ -99,6 +99,7 @@ struct unit {
     json_object *answer;
     struct row *rows;
     int count;
+    bool doubtful; /* something was refused that a newer catalog may have */
     struct unit *next;
 };
 
@@ -310,6 +311,7 @@ static struct unit *unit_new(struct api_call *call)
         struct row *row = &unit->rows[unit->count];
 
         if (problem) {
+            unit->doubtful |= !catalog_policy_by_key(call->catalog, schema_text(element, "policy_key"));
             api_bulk_failed(unit->answer, problem, json_object_get(element));
             continue;
         }
@@ -339,6 +341,12 @@ struct create_queue {
     bool ending;
 };
 
+/* One without a request still asks whether its catalog stands. */
+static int unit_weight(const struct unit *unit)
+{
+    return unit->count ? unit->count : 1;
+}
+
 static bool queue_push(struct create_queue *queue, struct unit *unit)
 {
     bool taken;
@@ -348,7 +356,7 @@ static bool queue_push(struct create_queue *queue, struct unit *unit)
     if (taken) {
         *queue->last = unit;
         queue->last = &unit->next;
-        queue->rows += unit->count;
+        queue->rows += unit_weight(unit);
         pthread_cond_signal(&queue->filled);
     }
     pthread_mutex_unlock(&queue->lock);
@@ -359,7 +367,7 @@ int create_handle(struct api_call *call, struct err *err)
 {
     struct unit *unit = unit_new(call);
 
-    if (!unit->count)
+    if (!unit->count && !unit->doubtful)
         return unit_answer(unit);
     if (queue_push(call->api->creates, unit))
         return API_PENDING;
@@ -373,8 +381,8 @@ static struct unit *queue_cut(struct create_queue *queue)
     struct unit *first = queue->first, **end = &queue->first;
     int rows = 0;
 
-    while (*end && (*end)->version == first->version && (!rows || rows + (*end)->count <= BATCH_MAX)) {
-        rows += (*end)->count;
+    while (*end && (*end)->version == first->version && (!rows || rows + unit_weight(*end) <= BATCH_MAX)) {
+        rows += unit_weight(*end);
         end = &(*end)->next;
     }
     queue->rows -= rows;
@@ -507,8 +515,8 @@ static void batch_publish(struct create_queue *queue, const struct unit *batch, 
     publish_entries(queue->api->publisher, entries, count);
 }
 
-/* Writes a batch as one transaction. *ret: how many requests; 0 when the catalog moved. */
-static int batch_write(struct create_queue *queue, const struct unit *batch, int64_t *ret, struct err *err)
+/* Writes a batch as one transaction. *stands: whether its catalog does; otherwise nothing was written. */
+static int batch_write(struct create_queue *queue, const struct unit *batch, bool *stands, struct err *err)
 {
     _cleanup_(arena_freep) struct arena *arena = arena_new();
     _cleanup_(db_result_freep) PGresult *result = NULL;
@@ -525,7 +533,7 @@ static int batch_write(struct create_queue *queue, const struct unit *batch, int
     r = db_run(queue->db, &SQL_create_requests, args, &result, err);
     if (r < 0)
         return r;
-    *ret = db_get_int(result, 0, 0);
+    *stands = db_get_bool(result, 0, 0);
     batch_publish(queue, batch, db_get_int(result, 0, 1));
     return 0;
 }
@@ -581,16 +589,16 @@ static void batch_failed(struct create_queue *queue, struct unit *batch, const s
 static void batch_run(struct create_queue *queue, struct unit *batch)
 {
     struct err err = { 0 };
-    int64_t written = 0;
+    bool stands = false;
     int r = -ERR_STALE;
 
     /* Stale: who deletes a policy and who makes requests by it have waited for each other. */
     for (int attempt = 0; attempt < ATTEMPTS && r == -ERR_STALE; attempt++)
-        r = batch_write(queue, batch, &written, &err);
+        r = batch_write(queue, batch, &stands, &err);
     if (r < 0)
         batch_failed(queue, batch, &err);
     else
-        batch_each(queue, batch, written ? unit_written : unit_again);
+        batch_each(queue, batch, stands ? unit_written : unit_again);
 }
 
 static void *queue_run(void *context)

@@ -1,6 +1,6 @@
 -- name: create_requests
 -- Writes requests with their first events, unless the configuration that they were made by has moved: then
--- nothing, and the count is 0. A request's row begins where its last first event leaves it, so that nothing
+-- nothing, and the answer begins with false. A request's row begins where its last first event leaves it, so that nothing
 -- need be updated; from here on request_append() alone moves it.
 with guard as (
     select version from catalog where version = $1 for share
@@ -60,4 +60,4 @@ with guard as (
     join connection c on c.id = w.connection_id
     where exists (select from guard)
 )
-select count(*), (select id from boxed) from requests
+select exists (select from guard), (select id from boxed)

@@ -148,6 +148,12 @@ static void job_refuse(struct job *job, const char *cause)
     api_answer_err(&job->call, &err);
 }
 
+/* The catalog in hand may be older than who calls. */
+static bool is_doubtful(const struct job *job, const struct err *err)
+{
+    return job->call.route->optimistic && !job->again && err->code == ERR_FORBIDDEN;
+}
+
 /* Once this returns, the call may be gone. */
 static void job_run(struct job *job)
 {
@@ -155,6 +161,10 @@ static void job_run(struct job *job)
 
     if (job_try(job, &err) >= 0)
         return;
+    if (is_doubtful(job, &err)) {
+        api_again(&job->call);
+        return;
+    }
     if (err.code == ERR_INTERNAL && !atomic_load(&job->server->open))
         job_refuse(job, "the database is waited for"); /* its tables may not be there */
     else
