@@ -170,19 +170,6 @@ static int read_state(struct api_call *call, const char *key, struct state *ret,
 
 /* --- listing ---------------------------------------------------------------------------------- */
 
-/* A text of the query as PostgreSQL takes it; NULL when absent. */
-static int query_text(struct api_call *call, const char *name, const char **ret, struct err *err)
-{
-    const char *text = http_query(call->http, name);
-
-    if (text && !schema_is_utf8(text, strlen(text)))
-        return api_invalid(
-            call, err, "query", name, "string_unicode",
-            "Input should be a valid string, unable to parse raw data as a unicode string");
-    *ret = text;
-    return 0;
-}
-
 static int query_word(struct api_call *call, const char *name, const char *const *words,
                       const char **ret, struct err *err)
 {
@@ -223,17 +210,16 @@ static void query_types(struct api_call *call, struct db_args *args)
     int count = http_queries(call->http, "connection_type", asked, TYPES_ASKED_MAX);
 
     for (int i = 0; i < count && i < TYPES_ASKED_MAX; i++)
-        db_add_text(column, schema_is_utf8(asked[i], strlen(asked[i])) ? asked[i] : "");
+        db_add_text(column, asked[i]);
 }
 
 static int query_filters(struct api_call *call, struct db_args *args, struct err *err)
 {
-    const char *search = NULL, *test_status = NULL, *system_type = NULL;
-    int r = query_text(call, "search", &search, err);
+    const char *test_status = NULL, *system_type = NULL;
+    int r;
 
-    db_text(args, search);
-    if (r == 0)
-        r = query_flag(call, "disabled", args, err);
+    db_text(args, http_query(call->http, "search"));
+    r = query_flag(call, "disabled", args, err);
     if (r == 0)
         r = query_word(call, "test_status", test_statuses, &test_status, err);
     db_text(args, test_status);

@@ -174,7 +174,7 @@ BAD_LISTS = [
     ([webhook("a", connection=None)], "string_type", ["body", 0, "connection_config_key"]),
     ([webhook("a", connection="a b")], "value_error", ["body", 0, "connection_config_key"]),
     ([webhook("a<b>")], "value_error", ["body", 0, "key"]), ([webhook("")], "value_error", ["body", 0, "key"]),
-    ([webhook(7)], "string_type", ["body", 0, "key"]), ([webhook("k" * 513)], "string_too_long", ["body", 0, "key"]),
+    ([webhook(7)], "string_type", ["body", 0, "key"]), ([webhook("k" * 513, "x")], "string_too_long", ["body", 0, "key"]),
 ]
 
 
