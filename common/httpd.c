@@ -207,7 +207,7 @@ static void target_parse(struct exchange *exchange, const char *target)
     const char *raw = target_path(target);
     size_t length = strcspn(raw, "?");
 
-    exchange->call.path = decode(exchange, raw, length, false);
+    exchange->call.path = strchr(raw, ' ') ? NULL : decode(exchange, raw, length, false);
     if (!exchange->call.path)
         exchange->malformed = "The path is not well-formed percent-encoded UTF-8.";
     else if (raw[length] && !pairs_parse(exchange, raw + length + 1, &exchange->queries))
@@ -335,7 +335,7 @@ static void add_headers(struct exchange *exchange)
     struct http_call *call = &exchange->call;
 
     add_status_header(exchange);
-    if (exchange->too_large || atomic_load(&exchange->httpd->stopping))
+    if (exchange->too_large || exchange->malformed || atomic_load(&exchange->httpd->stopping))
         http_set_header(call, "Connection", "close");
     if (call->status == 204 || call->status == 304)
         return;
@@ -525,9 +525,47 @@ static enum MHD_Result call_hand_over(struct exchange *exchange)
     return MHD_YES;
 }
 
+/* What would let two programs disagree about where a call ends, or whom it is for. libmicrohttpd leaves it to us, and
+ * what it refuses itself is no JSON. */
+struct framing {
+    int hosts, lengths, encodings;
+    bool chunked, blank_name;
+};
+
+static enum MHD_Result framing_look(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct framing *framing = context;
+
+    (void)kind;
+    framing->hosts += !strcasecmp(name, "Host");
+    framing->lengths += !strcasecmp(name, "Content-Length");
+    framing->blank_name |= name[strcspn(name, " \t")] != '\0';
+    if (!strcasecmp(name, "Transfer-Encoding")) {
+        framing->encodings++;
+        framing->chunked = value && !strcasecmp(value, "chunked");
+    }
+    return MHD_YES;
+}
+
+static const char *framing_problem(const struct http_call *call, const char *version)
+{
+    struct framing framing = { 0 };
+
+    MHD_get_connection_values(call->connection, MHD_HEADER_KIND, framing_look, &framing);
+    if (framing.blank_name)
+        return "The name of a header has a blank.";
+    if (framing.hosts > 1 || (!framing.hosts && !strcmp(version, "HTTP/1.1")))
+        return "One Host header is required.";
+    if (framing.lengths + framing.encodings > 1)
+        return "The length of the body is given more than once.";
+    if (framing.encodings && !framing.chunked)
+        return "The transfer encoding is not supported.";
+    return NULL;
+}
+
 /* A body that is said to be too large is read up to twice the bound, so that its sender, who reads no answer before
  * all is sent, sees why; and no further. */
-static enum MHD_Result call_begin(struct exchange *exchange)
+static enum MHD_Result call_begin(struct exchange *exchange, const char *version)
 {
     const char *announced = http_header(&exchange->call, "Content-Length");
     size_t bound = exchange->httpd->body_bytes;
@@ -535,7 +573,9 @@ static enum MHD_Result call_begin(struct exchange *exchange)
 
     exchange->begun = true;
     exchange->too_large = length > bound;
-    return length > 2 * bound ? call_hand_over(exchange) : MHD_YES;
+    if (!exchange->malformed)
+        exchange->malformed = framing_problem(&exchange->call, version);
+    return exchange->malformed || length > 2 * bound ? call_hand_over(exchange) : MHD_YES;
 }
 
 /* libmicrohttpd can't answer amid a body of unknown length: one that never ends is cut off without an answer. */
@@ -561,10 +601,9 @@ static enum MHD_Result on_call(void *context, struct MHD_Connection *connection,
     (void)context;
     (void)connection;
     (void)url;
-    (void)version;
     exchange->call.method = method;
     if (!exchange->begun)
-        return call_begin(exchange);
+        return call_begin(exchange, version);
     if (read) {
         *length = 0;
         return call_read(exchange, bytes, read);
@@ -669,7 +708,6 @@ static struct MHD_Daemon *daemon_start(struct httpd *httpd, const struct httpd_o
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->connections,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((options->idle_timeout + USEC_PER_S - 1) / USEC_PER_S),
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_ARRAY, options->threads > 1 ? pool : pool + 1,
         MHD_OPTION_END);
 }
