@@ -15,9 +15,6 @@ static struct picture *picture_of_webhooks(void)
 
     picture->catalog.webhooks = webhooks;
     picture->catalog.webhook_count = COUNT_OF(webhooks);
-    picture->webhooks_by_id = arena_array(picture->arena, const struct catalog_webhook *, COUNT_OF(webhooks));
-    for (size_t i = 0; i < COUNT_OF(webhooks); i++) /* their ids are in order */
-        picture->webhooks_by_id[i] = &webhooks[i];
     return picture;
 }
 
