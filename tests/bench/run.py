@@ -260,7 +260,7 @@ def profiled(bench):
     yield
     perf.send_signal(2)
     print(perf.communicate()[1], end="")
-    report = subprocess.run(["perf", "report", "--stdio", "-g", "none", "--percent-limit", "0.7", "-i", record],
+    report = subprocess.run(["perf", "report", "--stdio", "-g", "none", "--no-children", "--percent-limit", "1", "-i", record],
                             capture_output=True, text=True, check=False)
     print("\n".join(line for line in report.stdout.splitlines() if line and not line.startswith("#")))
     print(f"  the whole of it: perf report -i {record.relative_to(ROOT)}\n")
