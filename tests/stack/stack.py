@@ -202,7 +202,7 @@ def wait_or_kill(pid, patience):
 class Service:
     """One process: its command, log and pid file. Subclasses say what to run and when it is ready."""
 
-    start_timeout = 30
+    start_timeout = 60
     stop_signal = signal.SIGTERM
     stop_patience = 10
 
@@ -336,7 +336,7 @@ def as_user(name):
 class Kafka(Service):
     """Apache Kafka: broker and controller in one JVM (KRaft)."""
 
-    start_timeout = 60
+    start_timeout = 120  # a busy machine starts a JVM ten times slower than an idle one
     stop_patience = 20
     JVM = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC")
 
@@ -386,7 +386,7 @@ class Kafka(Service):
             return
         cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
         self.data.mkdir(parents=True, exist_ok=True)
-        run_quietly(self.java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties_path),
+        run_quietly(self.java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", self.properties_path),
                     self.log_path)
 
     def command(self):
@@ -576,6 +576,7 @@ def stop_all(services):
 class Program(Service):
     """One of docket's programs. It listens on one port and answers GET /health there."""
 
+    ready_path = "/health"
     binary_name = None
     listen_variable = None
 
@@ -601,7 +602,7 @@ class Program(Service):
             self.listen_variable: self.stack.listen(self)} | self.settings
 
     def is_ready(self):
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=2) as answer:
+        with contextlib.suppress(OSError), urllib.request.urlopen(self.url + self.ready_path, timeout=2) as answer:
             return answer.status == 200
         return False
 
@@ -621,6 +622,7 @@ class Program(Service):
 
 
 class Api(Program):
+    ready_path = "/ready"  # it listens before it has its database, and answers 503 until then
     binary_name = "docket-api"
     listen_variable = "DOCKET_API_LISTEN"
 
