@@ -25,11 +25,11 @@ static int resume(struct api_call *call, struct err *err)
 
 /* The scope is the token's, and so is who calls: nobody else is let in by these. */
 const struct api_route callback_routes[] = {
-    { "POST", "/privacy-request/{id}/pre-approve/eligible", "", .handler = eligible },
-    { "POST", "/privacy-request/{id}/pre-approve/not-eligible", "", .handler = not_eligible },
-    { "POST", "/privacy-request/{id}/resume", "", .handler = resume },
-    { "POST", "/privacy_request/{id}/pre-approve/eligible", "", .handler = eligible },
-    { "POST", "/privacy_request/{id}/pre-approve/not-eligible", "", .handler = not_eligible },
-    { "POST", "/privacy_request/{id}/resume", "", .handler = resume },
+    { "POST", "/privacy-request/{id}/pre-approve/eligible", "", .prompt = true, .handler = eligible },
+    { "POST", "/privacy-request/{id}/pre-approve/not-eligible", "", .prompt = true, .handler = not_eligible },
+    { "POST", "/privacy-request/{id}/resume", "", .prompt = true, .handler = resume },
+    { "POST", "/privacy_request/{id}/pre-approve/eligible", "", .prompt = true, .handler = eligible },
+    { "POST", "/privacy_request/{id}/pre-approve/not-eligible", "", .prompt = true, .handler = not_eligible },
+    { "POST", "/privacy_request/{id}/resume", "", .prompt = true, .handler = resume },
     { NULL },
 };
