@@ -69,9 +69,18 @@ static const char *connect_outcome(CURL *easy)
     }
 }
 
-static const char *transport_outcome(CURLcode code, CURL *easy)
+static bool is_connected(CURL *easy)
+{
+    const char *ip = NULL;
+
+    return curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip && *ip;
+}
+
+static const char *transport_outcome(CURLcode code, CURL *easy, bool connected)
 {
     switch (code) {
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return connected ? "bad_answer" : "bad_url"; /* an answer that is no HTTP/1 counts as version 0.9 */
     case CURLE_COULDNT_RESOLVE_HOST:
         return "dns_error";
     case CURLE_COULDNT_CONNECT:
@@ -91,8 +100,9 @@ static const char *transport_outcome(CURLcode code, CURL *easy)
     case CURLE_PARTIAL_FILE:
         return "connection_reset";
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return "bad_url";
+    case CURLE_UNSUPPORTED_PROTOCOL: /* of the URL, or what was connected to speaks another than HTTP */
+        return is_connected(easy) ? "bad_answer" : "bad_url";
     default:
         return "bad_answer"; /* what came back was not HTTP */
     }
@@ -175,7 +185,7 @@ static void read_answer(struct post *post, CURLcode code, struct http_answer *an
     answer->body = post->answer.data;
     answer->body_length = post->answer.length;
     if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && post->cut)) {
-        answer->outcome = post->blocked ? "address_blocked" : transport_outcome(code, post->easy);
+        answer->outcome = post->blocked ? "address_blocked" : transport_outcome(code, post->easy, answer->address[0]);
         return;
     }
     curl_easy_getinfo(post->easy, CURLINFO_RESPONSE_CODE, &status);
