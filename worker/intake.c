@@ -49,7 +49,7 @@ struct intake {
     struct partition *partitions;
     struct work_queue soon, first_steps; /* not looked up yet */
     int active, underway;                /* looked up; in all */
-    bool fetching, stopping, reloading;
+    bool fetching, stopping, closed, reloading;
     struct arena *arena, *scratch;       /* the fetch's; a message's */
     struct work *fetched[FETCH_WORKS];
     int fetched_count;
@@ -118,6 +118,8 @@ static void event_over(struct work *work, void *source)
     struct intake *intake = partition->intake;
 
     intake->underway--;
+    if (intake->closed)
+        return; /* it ends with the program, not because it was settled */
     offsets_done(partition->offsets, work->ticket);
     if (partition->given_up && !offsets_underway(partition->offsets))
         partition_free(intake, partition);
@@ -125,7 +127,7 @@ static void event_over(struct work *work, void *source)
 
 static void give_up(struct intake *intake, const rd_kafka_topic_partition_list_t *partitions)
 {
-    for (int i = 0; i < partitions->cnt; i++) {
+    for (int i = 0; i < partitions->cnt && !intake->closed; i++) {
         struct partition *partition =
             partition_of(intake, partitions->elems[i].topic, partitions->elems[i].partition);
 
@@ -365,7 +367,7 @@ static void reload_done(uv_work_t *reload, int status)
 
 static void reload(struct intake *intake)
 {
-    if (intake->reloading)
+    if (intake->reloading || intake->stopping)
         return;
     intake->reloading = true;
     intake->reload.data = intake;
@@ -465,6 +467,11 @@ const struct catalog *intake_catalog(const struct intake *intake)
 int intake_underway(const struct intake *intake)
 {
     return intake->underway;
+}
+
+bool intake_is_reading(const struct intake *intake)
+{
+    return intake->reloading;
 }
 
 /* --- birth and end ----------------------------------------------------------------------------------- */
@@ -576,6 +583,11 @@ void intake_stop(struct intake *intake)
     pause_partitions(intake, true);
 }
 
+bool intake_is_loading(const struct intake *intake)
+{
+    return intake->reloading;
+}
+
 static void handle_free(uv_handle_t *handle)
 {
     free(handle);
@@ -589,11 +601,10 @@ static void drop_queue(struct work_queue *queue)
         work_close(work);
 }
 
-void intake_free(struct intake *intake)
+void intake_close(struct intake *intake)
 {
-    if (!intake)
-        return;
     commit(intake, NULL, true);
+    intake->closed = true;
     uv_poll_stop(intake->ready);
     uv_close((uv_handle_t *)intake->ready, handle_free);
     uv_timer_stop(intake->tick);
@@ -601,8 +612,14 @@ void intake_free(struct intake *intake)
     rd_kafka_queue_destroy(intake->queue);
     rd_kafka_consumer_close(intake->consumer);
     rd_kafka_destroy(intake->consumer);
-    drop_queue(&intake->soon); /* after the last commit: their offsets stay where they are */
+    drop_queue(&intake->soon);
     drop_queue(&intake->first_steps);
+}
+
+void intake_free(struct intake *intake)
+{
+    if (!intake)
+        return;
     while (intake->partitions)
         partition_free(intake, intake->partitions);
     close(intake->wake[0]);

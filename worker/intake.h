@@ -26,7 +26,8 @@ typedef void intake_outlet(void *context, struct work *work);
 int intake_new(uv_loop_t *loop, const struct config *config, const struct seal_ring *ring, struct pipe *pipe,
                struct publisher *publisher, intake_outlet *outlet, void *context, struct intake **ret,
                struct err *err) MUST_CHECK;
-/* Commits what is settled and leaves the group. */
+/* Commits what is settled and leaves the group; what ends from now on is not marked as settled any more. */
+void intake_close(struct intake *intake);
 void intake_free(struct intake *intake);
 
 /* A work from elsewhere (park, sweep), or one that must be looked up again after it lost a race. */
@@ -37,4 +38,7 @@ const struct catalog *intake_catalog(const struct intake *intake);
 
 /* Reads no more events; what is under way goes on. */
 void intake_stop(struct intake *intake);
+/* The thread pool writes into it: not to be freed yet. Never again true after intake_stop(), once it was false. */
+bool intake_is_loading(const struct intake *intake);
 int intake_underway(const struct intake *intake); /* works that are not over */
+bool intake_is_reading(const struct intake *intake); /* the configuration, on another thread: not to be freed now */

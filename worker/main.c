@@ -50,6 +50,8 @@ static void on_signal(uv_signal_t *signal, int number)
 static bool is_done(struct app *app)
 {
     dispatch_park_all(app->dispatch);
+    if (intake_is_loading(app->intake))
+        return false;
     return (!dispatch_underway(app->dispatch) && settle_is_idle(app->settle)) ||
            usec_monotonic() - app->stopping_since > STOP_WAIT;
 }
@@ -116,17 +118,21 @@ static void app_watch(struct app *app)
     uv_timer_start(&app->turn, on_turn, TURN_MS, TURN_MS);
 }
 
+/* From the edges inwards: first nothing more comes, then what never came back is let go, then the parts. */
 static void app_close(struct app *app)
 {
+    while (intake_is_reading(app->intake))
+        uv_run(&app->loop, UV_RUN_ONCE);
     http_free(app->http);
-    chores_free(app->chores);
-    intake_free(app->intake);
-    dispatch_free(app->dispatch);
-    engine_free(app->engine);
-    settle_free(app->settle);
     pipe_free(app->reading);
     pipe_free(app->settling);
     pipe_free(app->working);
+    intake_close(app->intake);
+    settle_free(app->settle);
+    intake_free(app->intake);
+    chores_free(app->chores);
+    dispatch_free(app->dispatch);
+    engine_free(app->engine);
     uv_close((uv_handle_t *)&app->term, NULL);
     uv_close((uv_handle_t *)&app->interrupt, NULL);
     uv_close((uv_handle_t *)&app->turn, NULL);
