@@ -15,20 +15,25 @@ from stack import ROOT, Callback, RunDir, Servers, Stack, StackError, wait_until
 from watch import Identities, LogWatch  # noqa: E402, F401
 
 
+def change_worker(worker, settings):
+    """Stopped and started as a member of its group: one that only asked to join is waited for by the broker."""
+    worker.wait_log("intake.assigned", 40)
+    worker.stop()
+    worker.settings = settings
+    worker.start()
+    worker.wait_log("intake.assigned", 40)
+
+
 @contextlib.contextmanager
 def worker_settings(stack, **settings):
     """The one worker anew with these variables, and as it was at the end."""
     worker = stack.workers[0]
     before = dict(worker.settings)
-    worker.settings.update({name: str(value) for name, value in settings.items()})
-    worker.stop()
-    worker.start()
+    change_worker(worker, before | {name: str(value) for name, value in settings.items()})
     try:
         yield worker
     finally:
-        worker.stop()
-        worker.settings = before
-        worker.start()
+        change_worker(worker, before)
 
 
 def worker_name():
