@@ -51,13 +51,11 @@ with guard as (
     having count(*) > 0
     returning id
 ), deliveries as (
-    insert into webhook_delivery (request_id, id, kind, webhook_id, connection_id, state, created_at)
-    select d.request_id, d.id, 'pre_approval', w.id, c.id,
-           case when c.disabled then 'held' else 'waiting' end, d.created_at
+    insert into webhook_delivery (request_id, id, kind, webhook_id, connection_id, created_at)
+    select d.request_id, d.id, 'pre_approval', w.id, w.connection_id, d.created_at
     from unnest($29::text[], $30::text[], $31::text[], $32::timestamptz[])
          as d(request_id, id, webhook_id, created_at)
     join pre_approval_webhook w on w.id = d.webhook_id
-    join connection c on c.id = w.connection_id
     where exists (select from guard)
 )
 select exists (select from guard), (select id from boxed)

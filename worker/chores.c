@@ -137,8 +137,8 @@ static void on_review_over(struct work *work, void *source)
     struct chores *chores = source;
 
     (void)work;
-    if (!--chores->sweep.open)
-        sweep_page_over(chores);
+    if (!--chores->sweep.open && !chores->stopping)
+        sweep_page_over(chores); /* else the lease ends, and another worker goes on */
 }
 
 static void on_sweep_page(void *context, PGresult **results, const struct err *err)

@@ -76,11 +76,9 @@ static bool is_connected(CURL *easy)
     return curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip && *ip;
 }
 
-static const char *transport_outcome(CURLcode code, CURL *easy, bool connected)
+static const char *transport_outcome(CURLcode code, CURL *easy)
 {
     switch (code) {
-    case CURLE_UNSUPPORTED_PROTOCOL:
-        return connected ? "bad_answer" : "bad_url"; /* an answer that is no HTTP/1 counts as version 0.9 */
     case CURLE_COULDNT_RESOLVE_HOST:
         return "dns_error";
     case CURLE_COULDNT_CONNECT:
@@ -185,7 +183,7 @@ static void read_answer(struct post *post, CURLcode code, struct http_answer *an
     answer->body = post->answer.data;
     answer->body_length = post->answer.length;
     if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && post->cut)) {
-        answer->outcome = post->blocked ? "address_blocked" : transport_outcome(code, post->easy, answer->address[0]);
+        answer->outcome = post->blocked ? "address_blocked" : transport_outcome(code, post->easy);
         return;
     }
     curl_easy_getinfo(post->easy, CURLINFO_RESPONSE_CODE, &status);

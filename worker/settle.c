@@ -394,8 +394,14 @@ static void timer_free(uv_handle_t *handle)
 
 void settle_free(struct settle *settle)
 {
+    struct settle_item *item, *next;
+
     if (!settle)
         return;
+    for (item = settle->first; item; item = next) { /* what PostgreSQL never took: its event is read again */
+        next = item->next;
+        work_close(item->work);
+    }
     uv_timer_stop(settle->timer);
     uv_close((uv_handle_t *)settle->timer, timer_free);
     arena_free(settle->arena);

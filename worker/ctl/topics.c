@@ -103,11 +103,18 @@ static int partitions_ask(rd_kafka_t *client, const char *name, int *ret, struct
     _cleanup_(rd_kafka_topic_destroyp) rd_kafka_topic_t *topic =
         rd_kafka_topic_new(client, name, NULL);
     _cleanup_(rd_kafka_metadata_destroyp) const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t error = rd_kafka_metadata(client, 0, topic, &metadata, TIMEOUT_MS);
+    usec_t until = usec_monotonic() + TIMEOUT_MS * USEC_PER_MS;
+    rd_kafka_resp_err_t error;
 
-    if (!error)
-        error =
-            metadata->topic_cnt ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    /* A broker may say that a topic exists before its metadata does. */
+    do {
+        rd_kafka_metadata_destroyp(&metadata);
+        metadata = NULL;
+        error = rd_kafka_metadata(client, 0, topic, &metadata, TIMEOUT_MS);
+        if (!error)
+            error = metadata->topic_cnt ? metadata->topics[0].err
+                                        : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    } while (error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART && usec_monotonic() < until);
     if (error)
         return kafka_err(error, err);
     *ret = metadata->topics[0].partition_cnt;
