@@ -29,7 +29,8 @@ const char *auth_bearer(const struct http_call *http)
     static const char scheme[] = "bearer";
     const char *header = http_header(http, "Authorization");
 
-    if (!header || strncasecmp(header, scheme, sizeof(scheme) - 1) || header[sizeof(scheme) - 1] != ' ')
+    if (!header || strncasecmp(header, scheme, sizeof(scheme) - 1) ||
+        header[sizeof(scheme) - 1] != ' ')
         return NULL;
     header += sizeof(scheme) - 1;
     header += strspn(header, " ");
@@ -41,9 +42,10 @@ static int forbidden(struct err *err)
     return err_set(err, ERR_FORBIDDEN, "Not Authorized for this action");
 }
 
-/* --- what a caller may do -------------------------------------------------------------------------------- */
+/* --- what a caller may do --------------------------------------------------------------------- */
 
-/* Scopes that somebody has, by name and by role, kept apart: a token is held against its client in each. */
+/* Scopes that somebody has, by name and by role, kept apart: a token is held against its client in
+ * each. */
 struct grant {
     struct scope_set scopes;
     const char *const *roles;
@@ -102,7 +104,8 @@ static const char **scope_words_of(const struct scope_set *set, struct arena *ar
 static bool is_granted(int scope, const struct grant *token, const struct scope_set *by_role,
                        const struct grant *client)
 {
-    if (scope_set_has(&token->scopes, (enum scope)scope) && scope_set_covers(&client->scopes, &token->scopes))
+    if (scope_set_has(&token->scopes, (enum scope)scope) &&
+        scope_set_covers(&client->scopes, &token->scopes))
         return true;
     return scope_set_has(by_role, (enum scope)scope) && roles_cover(client, token);
 }
@@ -117,8 +120,8 @@ int auth_check(struct api_call *call, const char *scope, struct err *err)
 
     if (!bearer)
         return err_set(err, ERR_UNAUTHORIZED, "Failed to authenticate");
-    r = token_access_open(call->api->tokens, bearer, call->now, call->api->config->access_token_life, call->arena,
-                          &access, err);
+    r = token_access_open(call->api->tokens, bearer, call->now,
+                          call->api->config->access_token_life, call->arena, &access, err);
     if (r < 0)
         return r;
     if (!client_grant(call, access.client_id, &client))
@@ -126,7 +129,8 @@ int auth_check(struct api_call *call, const char *scope, struct err *err)
     token = (struct grant){ scope_set_of(access.scopes), access.roles };
     by_role = scope_set_of_roles(access.roles);
     if (wanted < 0 || !is_granted(wanted, &token, &by_role, &client))
-        return err_set(err, ERR_FORBIDDEN, "Not Authorized for this action. Required scope(s): [%s]", scope);
+        return err_set(err, ERR_FORBIDDEN,
+                       "Not Authorized for this action. Required scope(s): [%s]", scope);
     call->client_id = access.client_id;
     call->is_root = auth_is_root(call->api->config, access.client_id);
     all = scope_set_union(token.scopes, by_role);
@@ -134,7 +138,7 @@ int auth_check(struct api_call *call, const char *scope, struct err *err)
     return 0;
 }
 
-/* --- tokens ---------------------------------------------------------------------------------------------- */
+/* --- tokens ----------------------------------------------------------------------------------- */
 
 /* The contract's `expires_at` is local time and says no zone. */
 static json_object *local_time(usec_t time)
@@ -150,8 +154,8 @@ static json_object *local_time(usec_t time)
     return json_object_new_string(text);
 }
 
-int auth_token(struct api_call *call, const char *client_id, const char **scopes, const char **roles,
-               json_object **ret, struct err *err)
+int auth_token(struct api_call *call, const char *client_id, const char **scopes,
+               const char **roles, json_object **ret, struct err *err)
 {
     usec_t life = call->api->config->access_token_life;
     const struct token_access access = { .client_id = client_id,
@@ -176,7 +180,7 @@ int auth_token(struct api_call *call, const char *client_id, const char **scopes
 
 int auth_root_token(struct api_call *call, json_object **ret, struct err *err)
 {
-    /* By its role alone: a list of all scopes would make every call of the root client 5 kB longer. */
+    /* By its role alone: a list of all scopes would make each of its calls 5 kB longer. */
     const char *scopes[] = { NULL }, *roles[] = { role_word(ROLE_OWNER), NULL };
 
     return auth_token(call, call->api->config->root_client_id, scopes, roles, ret, err);

@@ -58,7 +58,8 @@ static const struct catalog *current_put(struct current *current, const struct c
 }
 
 /* The one in hand when it is of the version that stands now, else NULL. */
-static int current_check(struct current *current, struct db *db, const struct catalog **ret, struct err *err)
+static int current_check(struct current *current, struct db *db, const struct catalog **ret,
+                         struct err *err)
 {
     _cleanup_(catalog_unrefp) const struct catalog *catalog = current_peek(current);
     int64_t version;
@@ -70,7 +71,8 @@ static int current_check(struct current *current, struct db *db, const struct ca
     return 0;
 }
 
-static int current_read(struct current *current, struct db *db, const struct catalog **ret, struct err *err)
+static int current_read(struct current *current, struct db *db, const struct catalog **ret,
+                        struct err *err)
 {
     const struct catalog *catalog = NULL;
     int r = current_check(current, db, ret, err); /* somebody may have read it while we waited */
@@ -83,7 +85,8 @@ static int current_read(struct current *current, struct db *db, const struct cat
     return r;
 }
 
-int current_take(struct current *current, struct db *db, const struct catalog **ret, struct err *err)
+int current_take(struct current *current, struct db *db, const struct catalog **ret,
+                 struct err *err)
 {
     int r = current_check(current, db, ret, err);
 

@@ -35,9 +35,10 @@ static int health(struct api_call *call, struct err *err)
     body = json_object_new_object();
     json_object_object_add(body, "webserver", json_object_new_string("healthy"));
     json_object_object_add(body, "version", json_object_new_string(DOCKET_VERSION));
-    json_object_object_add(body, "cache", json_object_new_string(!with_cache ? "skipped"
-                                                                 : cache_up  ? "healthy"
-                                                                             : "unhealthy"));
+    json_object_object_add(body, "cache",
+                           json_object_new_string(!with_cache ? "skipped"
+                                                  : cache_up  ? "healthy"
+                                                              : "unhealthy"));
     return answer_health(call, cache_up, body);
 }
 
@@ -59,9 +60,10 @@ static int health_database(struct api_call *call, struct err *err)
 
     up = up && migrate_state(call->db, &state, err) == 0;
     revision = arena_printf(call->arena, "%04d", state.version);
-    json_object_object_add(body, "database", json_object_new_string(!up              ? "unhealthy"
-                                                                    : state.current ? "healthy"
-                                                                                    : "needs migration"));
+    json_object_object_add(body, "database",
+                           json_object_new_string(!up             ? "unhealthy"
+                                                  : state.current ? "healthy"
+                                                                  : "needs migration"));
     json_object_object_add(body, "pools", pools(call));
     json_object_object_add(body, "database_revision", up ? json_object_new_string(revision) : NULL);
     return answer_health(call, up && state.current, body);
@@ -80,7 +82,8 @@ static json_object *workers(const struct api_call *call)
         return names;
     for (int i = 0; i < groups->group_cnt; i++)
         for (int j = 0; j < groups->groups[i].member_cnt; j++)
-            json_object_array_add(names, json_object_new_string(groups->groups[i].members[j].member_id));
+            json_object_array_add(names,
+                                  json_object_new_string(groups->groups[i].members[j].member_id));
     rd_kafka_group_list_destroy(groups);
     return names;
 }
@@ -119,18 +122,12 @@ static int ready(struct api_call *call, struct err *err)
 
 static int metrics(struct api_call *call, struct err *err)
 {
-    struct buf out = BUF_INIT(METRICS_BYTES);
-    struct http_call *http = call->http;
+    _cleanup_(buf_free) struct buf out = BUF_INIT(METRICS_BYTES);
 
     (void)err;
     metric_print(&out);
-    http->status = 200;
-    http->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    http->answer = arena_strndup(http->arena, out.data ? out.data : "", out.length);
-    http->answer_length = out.length;
-    buf_free(&out);
-    http_answer(http);
-    return 0;
+    return api_answer_text(call, 200, "text/plain; version=0.0.4; charset=utf-8",
+                           out.data ? out.data : "", out.length);
 }
 
 const struct api_route health_routes[] = {

@@ -21,8 +21,8 @@ static bool is_password(const char *expected, const char *given, struct arena *a
     size_t length;
     bool same = auth_is_same(expected, given);
 
-    if (sodium_base642bin((uint8_t *)plain, PASSWORD_CHARS * 4, given, strlen(given), NULL, &length, NULL,
-                          sodium_base64_VARIANT_ORIGINAL) == 0)
+    if (sodium_base642bin((uint8_t *)plain, PASSWORD_CHARS * 4, given, strlen(given), NULL, &length,
+                          NULL, sodium_base64_VARIANT_ORIGINAL) == 0)
         same |= auth_is_same(expected, plain);
     return same;
 }
@@ -42,7 +42,8 @@ static json_object *user_object(const struct api_call *call)
     json_object *user = json_object_new_object();
 
     json_object_object_add(user, "id", json_object_new_string(call->api->config->root_client_id));
-    json_object_object_add(user, "username", json_object_new_string(call->api->config->root_username));
+    json_object_object_add(user, "username",
+                           json_object_new_string(call->api->config->root_username));
     json_object_object_add(user, "created_at", api_json_time(call->now));
     json_object_object_add(user, "email_address", NULL);
     json_object_object_add(user, "first_name", NULL);
@@ -72,8 +73,8 @@ int login_in(struct api_call *call, struct err *err)
     return api_answer(call, 200, body);
 }
 
-/* The root client is in the configuration, so nothing of it can be deleted here: its tokens stand until they expire,
- * or until DOCKET_ROOT_CLIENT_ID or DOCKET_APP_ENCRYPTION_KEY is another. */
+/* The root client is in the configuration, so nothing of it can be deleted here: its tokens stand
+ * until they expire, or until DOCKET_ROOT_CLIENT_ID or DOCKET_APP_ENCRYPTION_KEY is another. */
 int login_out(struct api_call *call, struct err *err)
 {
     if (!auth_bearer(call->http))

@@ -15,7 +15,8 @@
 #define PROGRAM "docket-api"
 #define ABOUT "serves the REST API: checks, one transaction, answer"
 #define STOP_WAIT (20 * USEC_PER_S) /* for calls under way */
-#define PUBLISH_WAIT (5 * USEC_PER_S) /* for events on their way to Kafka; the relay sends the rest */
+#define PUBLISH_WAIT \
+    (5 * USEC_PER_S) /* for events on their way to Kafka; the relay sends the rest */
 
 struct app {
     struct api api; /* first: what handlers see of all this */

@@ -7,12 +7,18 @@
 #include "api/oauth.sql.h"
 #include "api/resource.h"
 
-/* Ids and secrets are random, in hex. A secret has 256 bits, which nobody guesses, so that its hash need not be slow
- * to be safe: it costs enough to make a stolen table useless and little enough to give tokens by the hundred. */
+/* Ids and secrets are random, in hex. A secret has 256 bits, which nobody guesses, so that its hash
+ * need not be slow to be safe: it costs enough to make a stolen table useless and little enough to
+ * give tokens by the hundred. */
 enum { ID_BYTES = 16, SECRET_BYTES = 32, HASH_OPS = 2, HASH_MEMORY_BYTES = 8 * 1024 * 1024 };
-enum { CREDENTIALS_BYTES_MAX = 1024, SCOPES_MAX = 1000, NAME_CHARS = 500, DESCRIPTION_CHARS = 5000 };
+enum {
+    CREDENTIALS_BYTES_MAX = 1024,
+    SCOPES_MAX = 1000,
+    NAME_CHARS = 500,
+    DESCRIPTION_CHARS = 5000
+};
 
-/* --- tokens ---------------------------------------------------------------------------------------------- */
+/* --- tokens ----------------------------------------------------------------------------------- */
 
 struct credentials {
     const char *id, *secret;
@@ -34,8 +40,8 @@ static bool credentials_basic(struct api_call *call, struct credentials *ret)
     if (!header || strncasecmp(header, scheme, sizeof(scheme) - 1))
         return false;
     header += sizeof(scheme) - 1;
-    if (sodium_base642bin((uint8_t *)text, CREDENTIALS_BYTES_MAX, header, strlen(header), NULL, &length, NULL,
-                          sodium_base64_VARIANT_ORIGINAL))
+    if (sodium_base642bin((uint8_t *)text, CREDENTIALS_BYTES_MAX, header, strlen(header), NULL,
+                          &length, NULL, sodium_base64_VARIANT_ORIGINAL))
         return false;
     colon = memchr(text, ':', length);
     if (!colon || memchr(text, '\0', length) || !schema_is_utf8(text, length))
@@ -52,7 +58,8 @@ static int credentials_read(struct api_call *call, struct credentials *ret, stru
     if (grant && !strstr(grant, "client_credentials"))
         return api_invalid(call, err, "body", "grant_type", "string_pattern_mismatch",
                            "String should match pattern 'client_credentials'");
-    *ret = (struct credentials){ http_form(call->http, "client_id"), http_form(call->http, "client_secret") };
+    *ret = (struct credentials){ http_form(call->http, "client_id"),
+                                 http_form(call->http, "client_secret") };
     if (ret->id && *ret->id && ret->secret && *ret->secret)
         return 0;
     if (credentials_basic(call, ret))
@@ -60,15 +67,16 @@ static int credentials_read(struct api_call *call, struct credentials *ret, stru
     return refused(err);
 }
 
-static int token_of_root(struct api_call *call, const struct credentials *given, json_object **ret, struct err *err)
+static int token_of_root(struct api_call *call, const struct credentials *given, json_object **ret,
+                         struct err *err)
 {
     if (!auth_is_same(call->api->config->root_client_secret, given->secret))
         return refused(err);
     return auth_root_token(call, ret, err);
 }
 
-static int token_of_client(struct api_call *call, const struct credentials *given, json_object **ret,
-                           struct err *err)
+static int token_of_client(struct api_call *call, const struct credentials *given,
+                           json_object **ret, struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct db_args *args = db_args_new(call->arena);
@@ -95,14 +103,14 @@ static int token_give(struct api_call *call, struct err *err)
 
     if (r == 0)
         r = auth_is_root(call->api->config, given.id) ? token_of_root(call, &given, &body, err)
-                                                       : token_of_client(call, &given, &body, err);
+                                                      : token_of_client(call, &given, &body, err);
     if (r < 0)
         return r;
     http_set_header(call->http, "Cache-Control", "no-store"); /* RFC 6749 5.1 */
     return api_answer(call, 200, body);
 }
 
-/* --- which scopes may be given --------------------------------------------------------------------------- */
+/* --- which scopes may be given ---------------------------------------------------------------- */
 
 /* ['a', 'b'], as the contract writes lists in texts. */
 static void add_list(struct buf *text, const char *const *words)
@@ -143,8 +151,8 @@ static const char *const *all_words(struct arena *arena)
     return words;
 }
 
-/* The list's texts; those of them that nobody has are a reason to refuse the call, and so are those that the caller
- * has not. 0; or API_PENDING when that was answered. */
+/* The list's texts; those of them that nobody has are a reason to refuse the call, and so are those
+ * that the caller has not. 0; or API_PENDING when that was answered. */
 static int scopes_take(struct api_call *call, json_object *list, const char ***ret)
 {
     size_t count = list ? json_object_array_length(list) : 0, lacking = 0;
@@ -154,12 +162,14 @@ static int scopes_take(struct api_call *call, json_object *list, const char ***r
     for (size_t i = 0; i < count; i++) {
         scopes[i] = json_object_get_string(json_object_array_get_idx(list, i));
         if (scope_parse(scopes[i]) < 0)
-            return answer_forbidden(call, "Invalid Scope. Scopes must be one of ", all_words(call->arena));
+            return answer_forbidden(call, "Invalid Scope. Scopes must be one of ",
+                                    all_words(call->arena));
         if (!call->is_root && !words_have(call->scopes, scopes[i]))
             missing[lacking++] = scopes[i];
     }
     if (lacking)
-        return answer_forbidden(call, "Cannot assign scopes that you do not have. Missing scopes: ", missing);
+        return answer_forbidden(
+            call, "Cannot assign scopes that you do not have. Missing scopes: ", missing);
     *ret = scopes;
     return 0;
 }
@@ -172,12 +182,15 @@ static void args_scopes(struct db_args *args, const char *const *scopes)
         db_add_text(column, *scopes);
 }
 
-/* --- bodies ---------------------------------------------------------------------------------------------- */
+/* --- bodies ----------------------------------------------------------------------------------- */
 
 static const struct schema scope_item = { .type = SCHEMA_STRING };
-static const struct schema scopes_schema = { .type = SCHEMA_LIST, .max = SCOPES_MAX, .item = &scope_item };
+static const struct schema scopes_schema = { .type = SCHEMA_LIST,
+                                             .max = SCOPES_MAX,
+                                             .item = &scope_item };
 
-static void check_name(json_object *value, const struct schema_loc *loc, struct schema_errors *errors)
+static void check_name(json_object *value, const struct schema_loc *loc,
+                       struct schema_errors *errors)
 {
     const char *name = json_object_get_string(value);
 
@@ -186,22 +199,27 @@ static void check_name(json_object *value, const struct schema_loc *loc, struct 
 }
 
 static const struct schema_field client_fields[] = {
-    { "name", .nullable = true, .schema = { .type = SCHEMA_STRING, .max = NAME_CHARS, .check = check_name } },
-    { "description", .nullable = true, .schema = { .type = SCHEMA_STRING, .max = DESCRIPTION_CHARS } },
-    { "scopes", .nullable = true, .schema = { .type = SCHEMA_LIST, .max = SCOPES_MAX, .item = &scope_item } },
+    { "name", .nullable = true,
+      .schema = { .type = SCHEMA_STRING, .max = NAME_CHARS, .check = check_name } },
+    { "description", .nullable = true,
+      .schema = { .type = SCHEMA_STRING, .max = DESCRIPTION_CHARS } },
+    { "scopes", .nullable = true,
+      .schema = { .type = SCHEMA_LIST, .max = SCOPES_MAX, .item = &scope_item } },
     { 0 },
 };
 static const struct schema client_schema = { .type = SCHEMA_OBJECT, .fields = client_fields };
 
 /* Old clients send the list of scopes alone. */
-static void check_client(json_object *value, const struct schema_loc *loc, struct schema_errors *errors)
+static void check_client(json_object *value, const struct schema_loc *loc,
+                         struct schema_errors *errors)
 {
-    schema_check(json_object_is_type(value, json_type_array) ? &scopes_schema : &client_schema, value, loc, errors);
+    schema_check(json_object_is_type(value, json_type_array) ? &scopes_schema : &client_schema,
+                 value, loc, errors);
 }
 
 static const struct schema create_client_schema = { .type = SCHEMA_ANY, .check = check_client };
 
-/* --- clients --------------------------------------------------------------------------------------------- */
+/* --- clients ---------------------------------------------------------------------------------- */
 
 static char *random_hex(struct arena *arena, size_t bytes)
 {
@@ -239,7 +257,8 @@ static int client_create(struct api_call *call, struct err *err)
     bool is_list = json_object_is_type(call->body, json_type_array);
     json_object *object = is_list ? NULL : call->body;
     struct db_args *args = db_args_new(call->arena);
-    const char *id = random_hex(call->arena, ID_BYTES), *secret = random_hex(call->arena, SECRET_BYTES);
+    const char *id = random_hex(call->arena, ID_BYTES),
+               *secret = random_hex(call->arena, SECRET_BYTES);
     char hash[crypto_pwhash_STRBYTES];
     const char **scopes;
     int r = scopes_take(call, is_list ? call->body : schema_get(object, "scopes"), &scopes);
@@ -264,7 +283,8 @@ static int client_list(struct api_call *call, struct err *err)
 }
 
 /* Runs a statement whose one row is the client's object, if there is such a client. */
-static int answer_client(struct api_call *call, const struct sql *sql, struct db_args *args, struct err *err)
+static int answer_client(struct api_call *call, const struct sql *sql, struct db_args *args,
+                         struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     int r = db_run(call->db, sql, args, &rows, err);
@@ -331,7 +351,7 @@ static int client_secret(struct api_call *call, struct err *err)
     return PQntuples(rows) ? answer_secret(call, call->params[0], secret) : client_not_found(err);
 }
 
-/* --- scopes and roles ------------------------------------------------------------------------------------ */
+/* --- scopes and roles ------------------------------------------------------------------------- */
 
 static json_object *words_json(const char *const *words)
 {
@@ -402,7 +422,8 @@ const struct api_route oauth_routes[] = {
     { "DELETE", "/oauth/client/{client_id}", "client:delete", .handler = client_delete },
     { "POST", "/oauth/client/{client_id}/secret", "client:update", .handler = client_secret },
     { "GET", "/oauth/client/{client_id}/scope", "client:read", .handler = client_scopes_get },
-    { "PUT", "/oauth/client/{client_id}/scope", "client:update", &scopes_schema, .handler = client_scopes_put },
+    { "PUT", "/oauth/client/{client_id}/scope", "client:update", &scopes_schema,
+      .handler = client_scopes_put },
     { "GET", "/oauth/scope", "scope:read", .handler = scope_list },
     { "GET", "/oauth/role", "scope:read", .handler = role_list },
     { "POST", "/login", "", &login_schema, .prompt = true, .handler = login_in },

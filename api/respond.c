@@ -42,7 +42,8 @@ int api_answer_null(struct api_call *call, int status)
     return 0;
 }
 
-int api_answer_text(struct api_call *call, int status, const char *content_type, const char *text, size_t length)
+int api_answer_text(struct api_call *call, int status, const char *content_type, const char *text,
+                    size_t length)
 {
     struct http_call *http = call->http;
 
@@ -55,8 +56,8 @@ int api_answer_text(struct api_call *call, int status, const char *content_type,
     return 0;
 }
 
-/* What is wrong with us is for the log, with the route but never the path: that is a caller's text. While PostgreSQL
- * is away every call says the same, so the log has a line a second. */
+/* What is wrong with us is for the log, with the route but never the path: that is a caller's text.
+ * While PostgreSQL is away every call says the same, so the log has a line a second. */
 static void log_failure(const struct api_call *call, const struct err *err)
 {
     static usec_t said;
@@ -65,11 +66,13 @@ static void log_failure(const struct api_call *call, const struct err *err)
     if (!*err->cause)
         return;
     if (err->code == ERR_UNAVAILABLE) {
-        if (now - before < USEC_PER_S || !__atomic_compare_exchange_n(&said, &before, now, false, __ATOMIC_RELAXED,
-                                                                      __ATOMIC_RELAXED))
+        if (now - before < USEC_PER_S ||
+            !__atomic_compare_exchange_n(&said, &before, now, false, __ATOMIC_RELAXED,
+                                         __ATOMIC_RELAXED))
             return;
     }
-    log_err("api.failed", err, log_word("method", call->route->method), log_word("route", call->route->path));
+    log_err("api.failed", err, log_word("method", call->route->method),
+            log_word("route", call->route->path));
 }
 
 void api_answer_err(struct api_call *call, const struct err *err)
@@ -90,8 +93,8 @@ void api_answer_err(struct api_call *call, const struct err *err)
     http_answer_err(http, &told);
 }
 
-int api_invalid(struct api_call *call, struct err *err, const char *where, const char *name, const char *type,
-                const char *msg, ...)
+int api_invalid(struct api_call *call, struct err *err, const char *where, const char *name,
+                const char *type, const char *msg, ...)
 {
     const struct schema_loc root = { .name = where }, here = { .parent = &root, .name = name };
     char text[MESSAGE_BYTES];
@@ -104,11 +107,11 @@ int api_invalid(struct api_call *call, struct err *err, const char *where, const
     return err_set(err, ERR_INVALID, "%s", text);
 }
 
-/* --- pages ----------------------------------------------------------------------------------------------- */
+/* --- pages ------------------------------------------------------------------------------------ */
 
 /* One number of the query, within bounds, in pydantic's words. */
-static int query_number(struct api_call *call, const char *name, long long fallback, long long max, long long *ret,
-                        struct err *err)
+static int query_number(struct api_call *call, const char *name, long long fallback, long long max,
+                        long long *ret, struct err *err)
 {
     const char *text = http_query(call->http, name);
     long long value = fallback;
@@ -146,7 +149,8 @@ long long api_page_offset(const struct api_page *page)
     return __builtin_mul_overflow(page->page - 1, page->size, &offset) ? INT64_MAX : offset;
 }
 
-int api_answer_page(struct api_call *call, const struct api_page *page, json_object *items, long long total)
+int api_answer_page(struct api_call *call, const struct api_page *page, json_object *items,
+                    long long total)
 {
     json_object *body = json_object_new_object();
 
@@ -154,11 +158,12 @@ int api_answer_page(struct api_call *call, const struct api_page *page, json_obj
     json_object_object_add(body, "total", json_object_new_int64(total));
     json_object_object_add(body, "page", json_object_new_int64(page->page));
     json_object_object_add(body, "size", json_object_new_int64(page->size));
-    json_object_object_add(body, "pages", json_object_new_int64((total + page->size - 1) / page->size));
+    json_object_object_add(body, "pages",
+                           json_object_new_int64((total + page->size - 1) / page->size));
     return api_answer(call, 200, body);
 }
 
-/* --- parameters ------------------------------------------------------------------------------------------ */
+/* --- parameters ------------------------------------------------------------------------------- */
 
 /* The name that stands in the path's {braces} number `index`. */
 static const char *param_name(struct api_call *call, int index)
@@ -175,15 +180,17 @@ int api_key_param(struct api_call *call, int index, const char **ret, struct err
     const char *key = call->params[index];
 
     if (!schema_is_key(key))
-        return api_invalid(call, err, "path", param_name(call, index), "value_error",
-                           "Value error, FidesKeys must only contain alphanumeric characters, '.', '_', '<', '>' "
-                           "or '-'. Value provided: %s",
-                           key);
+        return api_invalid(
+            call, err, "path", param_name(call, index), "value_error",
+            "Value error, FidesKeys must only contain alphanumeric characters, '.', '_', '<', '>' "
+            "or '-'. Value provided: %s",
+            key);
     *ret = key;
     return 0;
 }
 
-int api_query_bool(struct api_call *call, const char *name, bool fallback, bool *ret, struct err *err)
+int api_query_bool(struct api_call *call, const char *name, bool fallback, bool *ret,
+                   struct err *err)
 {
     const char *text = http_query(call->http, name);
     bool value = fallback;
@@ -195,7 +202,7 @@ int api_query_bool(struct api_call *call, const char *name, bool fallback, bool 
     return 0;
 }
 
-/* --- bodies ---------------------------------------------------------------------------------------------- */
+/* --- bodies ----------------------------------------------------------------------------------- */
 
 json_object *api_bulk(void)
 {

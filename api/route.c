@@ -66,14 +66,15 @@ static bool segments_of(const char *path, struct segments *ret)
     return true;
 }
 
-/* --- building -------------------------------------------------------------------------------------------- */
+/* --- building --------------------------------------------------------------------------------- */
 
 static bool node_is(const struct node *node, const char *word, size_t length)
 {
     return node->word ? node->length == length && !memcmp(node->word, word, length) : *word == '{';
 }
 
-static struct node *node_child(struct arena *arena, struct node *parent, const char *word, size_t length)
+static struct node *node_child(struct arena *arena, struct node *parent, const char *word,
+                               size_t length)
 {
     struct node **at = &parent->children, *child;
 
@@ -117,7 +118,7 @@ static void tree_build(void)
             tree_add(&tree, route, table->top);
 }
 
-/* --- finding --------------------------------------------------------------------------------------------- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 struct search {
     const char *method;
@@ -148,7 +149,8 @@ static bool leaf_take(struct search *search, const struct node *node)
     return search->match->route;
 }
 
-/* A word's branch that leads nowhere gives way to the one for any word: /privacy-request/bulk/... may be an id's. */
+/* A word's branch that leads nowhere gives way to the one for any word: /privacy-request/bulk/...
+ * may be an id's. */
 static bool node_find(struct search *search, const struct node *node, int depth)
 {
     if (depth == search->path.count)
@@ -170,7 +172,8 @@ static bool node_find(struct search *search, const struct node *node, int depth)
     return false;
 }
 
-static bool tree_find(struct search *search, const struct node *root, const char *path, struct arena *arena)
+static bool tree_find(struct search *search, const struct node *root, const char *path,
+                      struct arena *arena)
 {
     if (!segments_of(path, &search->path) || !node_find(search, root, 0))
         return false;
@@ -190,7 +193,8 @@ void route_find(const char *method, const char *path, struct arena *arena, struc
     for (size_t i = 0; i < COUNT_OF(prefixes); i++) {
         size_t length = strlen(prefixes[i]);
 
-        if (!strncmp(path, prefixes[i], length) && tree_find(&search, &tree.below_prefix, path + length, arena))
+        if (!strncmp(path, prefixes[i], length) &&
+            tree_find(&search, &tree.below_prefix, path + length, arena))
             return;
     }
     tree_find(&search, &tree.top, path, arena);

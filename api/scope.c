@@ -18,38 +18,63 @@ static const char *const role_words[ROLES] = {
 };
 
 /* Contributors: all but these. */
-static const enum scope not_contributor[] = {
-    SCOPE_CONNECTOR_TEMPLATE_REGISTER, SCOPE_STORAGE_CREATE_OR_UPDATE, SCOPE_STORAGE_DELETE,
-    SCOPE_MESSAGING_CREATE_OR_UPDATE, SCOPE_MESSAGING_DELETE,
-    SCOPE_PRIVACY_REQUEST_NOTIFICATIONS_CREATE_OR_UPDATE, SCOPE_PRIVACY_REQUEST_EMAIL_INTEGRATIONS_SEND,
-    SCOPE_USER_PERMISSION_ASSIGN_OWNERS, SCOPE_HEAP_DUMP_EXEC,
-};
+static const enum scope not_contributor[] = { SCOPE_CONNECTOR_TEMPLATE_REGISTER,
+                                              SCOPE_STORAGE_CREATE_OR_UPDATE,
+                                              SCOPE_STORAGE_DELETE,
+                                              SCOPE_MESSAGING_CREATE_OR_UPDATE,
+                                              SCOPE_MESSAGING_DELETE,
+                                              SCOPE_PRIVACY_REQUEST_NOTIFICATIONS_CREATE_OR_UPDATE,
+                                              SCOPE_PRIVACY_REQUEST_EMAIL_INTEGRATIONS_SEND,
+                                              SCOPE_USER_PERMISSION_ASSIGN_OWNERS,
+                                              SCOPE_HEAP_DUMP_EXEC };
 
-static const enum scope viewer[] = {
-    SCOPE_CLI_OBJECTS_READ, SCOPE_CLIENT_READ, SCOPE_CONNECTION_READ, SCOPE_CONNECTION_TYPE_READ,
-    SCOPE_CONSENT_READ, SCOPE_CONSENT_SETTINGS_READ, SCOPE_CTL_DATASET_READ, SCOPE_CTL_POLICY_READ,
-    SCOPE_DATA_CATEGORY_READ, SCOPE_DATA_SUBJECT_READ, SCOPE_DATA_USE_READ, SCOPE_DATASET_READ,
-    SCOPE_EVALUATION_READ, SCOPE_MASKING_READ, SCOPE_MASKING_EXEC, SCOPE_MESSAGING_READ, SCOPE_ORGANIZATION_READ,
-    SCOPE_POLICY_READ, SCOPE_PRIVACY_EXPERIENCE_READ, SCOPE_PRIVACY_NOTICE_READ,
-    SCOPE_PRIVACY_REQUEST_NOTIFICATIONS_READ, SCOPE_RULE_READ, SCOPE_SAAS_CONFIG_READ, SCOPE_SCOPE_READ,
-    SCOPE_STORAGE_READ, SCOPE_SYSTEM_READ, SCOPE_SYSTEM_INTEGRATION_LINK_READ, SCOPE_SYSTEM_MANAGER_READ,
-    SCOPE_USER_READ, SCOPE_WEBHOOK_READ,
-};
+static const enum scope viewer[] = { SCOPE_CLI_OBJECTS_READ,
+                                     SCOPE_CLIENT_READ,
+                                     SCOPE_CONNECTION_READ,
+                                     SCOPE_CONNECTION_TYPE_READ,
+                                     SCOPE_CONSENT_READ,
+                                     SCOPE_CONSENT_SETTINGS_READ,
+                                     SCOPE_CTL_DATASET_READ,
+                                     SCOPE_CTL_POLICY_READ,
+                                     SCOPE_DATA_CATEGORY_READ,
+                                     SCOPE_DATA_SUBJECT_READ,
+                                     SCOPE_DATA_USE_READ,
+                                     SCOPE_DATASET_READ,
+                                     SCOPE_EVALUATION_READ,
+                                     SCOPE_MASKING_READ,
+                                     SCOPE_MASKING_EXEC,
+                                     SCOPE_MESSAGING_READ,
+                                     SCOPE_ORGANIZATION_READ,
+                                     SCOPE_POLICY_READ,
+                                     SCOPE_PRIVACY_EXPERIENCE_READ,
+                                     SCOPE_PRIVACY_NOTICE_READ,
+                                     SCOPE_PRIVACY_REQUEST_NOTIFICATIONS_READ,
+                                     SCOPE_RULE_READ,
+                                     SCOPE_SAAS_CONFIG_READ,
+                                     SCOPE_SCOPE_READ,
+                                     SCOPE_STORAGE_READ,
+                                     SCOPE_SYSTEM_READ,
+                                     SCOPE_SYSTEM_INTEGRATION_LINK_READ,
+                                     SCOPE_SYSTEM_MANAGER_READ,
+                                     SCOPE_USER_READ,
+                                     SCOPE_WEBHOOK_READ };
 
-static const enum scope approver[] = {
-    SCOPE_PRIVACY_REQUEST_REVIEW, SCOPE_PRIVACY_REQUEST_READ, SCOPE_PRIVACY_REQUEST_RESUME,
-    SCOPE_PRIVACY_REQUEST_UPLOAD_DATA, SCOPE_PRIVACY_REQUEST_VIEW_DATA, SCOPE_PRIVACY_REQUEST_DELETE,
-    SCOPE_PRIVACY_REQUEST_CREATE, SCOPE_PRIVACY_REQUEST_MANUAL_STEPS_REVIEW, SCOPE_USER_READ,
-};
+static const enum scope approver[] = { SCOPE_PRIVACY_REQUEST_REVIEW,
+                                       SCOPE_PRIVACY_REQUEST_READ,
+                                       SCOPE_PRIVACY_REQUEST_RESUME,
+                                       SCOPE_PRIVACY_REQUEST_UPLOAD_DATA,
+                                       SCOPE_PRIVACY_REQUEST_VIEW_DATA,
+                                       SCOPE_PRIVACY_REQUEST_DELETE,
+                                       SCOPE_PRIVACY_REQUEST_CREATE,
+                                       SCOPE_PRIVACY_REQUEST_MANUAL_STEPS_REVIEW,
+                                       SCOPE_USER_READ };
 
-static const enum scope steward[] = {
-    SCOPE_SYSTEM_INTEGRATION_LINK_CREATE_OR_UPDATE, SCOPE_SYSTEM_INTEGRATION_LINK_DELETE,
-};
+static const enum scope steward[] = { SCOPE_SYSTEM_INTEGRATION_LINK_CREATE_OR_UPDATE,
+                                      SCOPE_SYSTEM_INTEGRATION_LINK_DELETE };
 
-static const enum scope respondent[] = { SCOPE_PRIVACY_REQUEST_MANUAL_STEPS_RESPOND, SCOPE_USER_READ_OWN };
+static const enum scope respondent[] = { SCOPE_PRIVACY_REQUEST_MANUAL_STEPS_RESPOND,
+                                         SCOPE_USER_READ_OWN };
 static const enum scope external[] = { SCOPE_PRIVACY_REQUEST_MANUAL_STEPS_RESPOND };
-
-#define LIST(array) { array, COUNT_OF(array) }
 
 /* A role is what it lists of its own, or (all) everything else. */
 static const struct {
@@ -60,13 +85,15 @@ static const struct {
     } lists[2];
 } role_rows[ROLES] = {
     [ROLE_OWNER] = { .all = true },
-    [ROLE_CONTRIBUTOR] = { .all = true, { LIST(not_contributor) } },
-    [ROLE_VIEWER] = { .lists = { LIST(viewer) } },
-    [ROLE_APPROVER] = { .lists = { LIST(approver) } },
-    [ROLE_VIEWER_AND_APPROVER] = { .lists = { LIST(viewer), LIST(approver) } },
-    [ROLE_DATA_STEWARD] = { .lists = { LIST(viewer), LIST(steward) } },
-    [ROLE_RESPONDENT] = { .lists = { LIST(respondent) } },
-    [ROLE_EXTERNAL_RESPONDENT] = { .lists = { LIST(external) } },
+    [ROLE_CONTRIBUTOR] = { .all = true, { { not_contributor, COUNT_OF(not_contributor) } } },
+    [ROLE_VIEWER] = { .lists = { { viewer, COUNT_OF(viewer) } } },
+    [ROLE_APPROVER] = { .lists = { { approver, COUNT_OF(approver) } } },
+    [ROLE_VIEWER_AND_APPROVER] = { .lists = { { viewer, COUNT_OF(viewer) },
+                                              { approver, COUNT_OF(approver) } } },
+    [ROLE_DATA_STEWARD] = { .lists = { { viewer, COUNT_OF(viewer) },
+                                       { steward, COUNT_OF(steward) } } },
+    [ROLE_RESPONDENT] = { .lists = { { respondent, COUNT_OF(respondent) } } },
+    [ROLE_EXTERNAL_RESPONDENT] = { .lists = { { external, COUNT_OF(external) } } },
 };
 
 const char *scope_word(enum scope scope)
@@ -81,7 +108,8 @@ static int words_compare(const void *key, const void *element)
 
 int scope_parse(const char *word)
 {
-    const char *const *found = bsearch(word, scope_words, SCOPES, sizeof(*scope_words), words_compare);
+    const char *const *found =
+        bsearch(word, scope_words, SCOPES, sizeof(*scope_words), words_compare);
 
     return found ? (int)(found - scope_words) : -1;
 }

@@ -10,9 +10,10 @@
 #include "api/route.h"
 #include "common/log.h"
 
-/* Calls that wait for a thread. At a few milliseconds each this is about a second for one thread. */
+/* Calls that wait for a thread: at a few milliseconds each, about a second of one thread. */
 enum { QUEUE_MAX = 1024 };
-/* A statement that takes longer is given up, so that a PostgreSQL that hangs can't keep all threads for good. */
+/* A statement that takes longer is given up, so that a PostgreSQL that hangs can't keep all threads
+ * for good. */
 #define PATIENCE (30 * USEC_PER_S)
 
 /* A call with what only this module needs of it. Memory: the call's arena. */
@@ -43,7 +44,7 @@ static struct job *job_of(struct api_call *call)
     return (struct job *)call;
 }
 
-/* --- the queue ------------------------------------------------------------------------------------------- */
+/* --- the queue -------------------------------------------------------------------------------- */
 
 static bool queue_push(struct server *server, struct job *job)
 {
@@ -81,9 +82,10 @@ static struct job *queue_pop(struct server *server)
     return job;
 }
 
-/* --- one call -------------------------------------------------------------------------------------------- */
+/* --- one call --------------------------------------------------------------------------------- */
 
-/* A body that is no JSON is told before anything else; one that is only wrong, after who calls is known. */
+/* A body that is no JSON is told before anything else; one that is only wrong, after who calls is
+ * known. */
 static int body_parse(struct job *job, struct err *err)
 {
     struct api_call *call = &job->call;
@@ -188,7 +190,7 @@ void api_again(struct api_call *call)
     job_queue(job);
 }
 
-/* --- the pool -------------------------------------------------------------------------------------------- */
+/* --- the pool --------------------------------------------------------------------------------- */
 
 static void pool_run_job(struct job *job, struct db *db)
 {
@@ -235,9 +237,10 @@ static void pool_stop(struct server *server)
         pthread_join(server->threads[server->thread_count - 1], NULL);
 }
 
-/* --- taking calls ---------------------------------------------------------------------------------------- */
+/* --- taking calls ----------------------------------------------------------------------------- */
 
-/* "GET of an unknown path" is 404, every other method there is 405, as on a path that has not got it. */
+/* "GET of an unknown path" is 404, every other method there is 405, as on a path that has not got
+ * it. */
 static void answer_no_route(struct http_call *http, const struct route_match *match)
 {
     const char *method = http->method;
@@ -256,17 +259,21 @@ static void answer_no_route(struct http_call *http, const struct route_match *ma
     http_answer_err(http, &err);
 }
 
-static struct job *job_new(struct server *server, struct http_call *http, const struct route_match *match)
+static struct job *job_new(struct server *server, struct http_call *http,
+                           const struct route_match *match)
 {
     struct job *job = arena_new_of(http->arena, struct job);
 
     job->server = server;
-    job->call = (struct api_call){ .api = server->api, .http = http, .arena = http->arena, .route = match->route };
+    job->call = (struct api_call){
+        .api = server->api, .http = http, .arena = http->arena, .route = match->route
+    };
     memcpy(job->call.params, match->params, sizeof(match->params));
     return job;
 }
 
-/* True when the call needs no other thread: its handler never waits, and neither do the checks before it. */
+/* True when the call needs no other thread: its handler never waits, and neither do the checks
+ * before it. */
 static bool is_prompt(struct job *job)
 {
     struct api_call *call = &job->call;
@@ -300,7 +307,7 @@ static void on_call(struct http_call *http, void *context)
         job_refuse(job, "the database is waited for");
 }
 
-/* --- birth and end --------------------------------------------------------------------------------------- */
+/* --- birth and end ---------------------------------------------------------------------------- */
 
 static struct server *server_new(struct api *api)
 {

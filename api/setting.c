@@ -4,8 +4,9 @@
 #include "api/resource.h"
 #include "api/setting.sql.h"
 
-/* What the fleet does can be changed while it runs: the values are in the database, and the catalog's version moves
- * with them, so that every program sees them. Requests that wait already stay as they are. */
+/* What the fleet does can be changed while it runs: the values are in the database, and the
+ * catalog's version moves with them, so that every program sees them. Requests that wait already
+ * stay as they are. */
 
 static const char *const storage_types[] = { "s3", "gcs", "local", NULL };
 
@@ -14,15 +15,17 @@ static const struct setting {
     struct schema schema;
     const char *off;
 } settings[] = {
-#define SETTING(section, key, type, allowed, off) { #section, #key, { SCHEMA_##type, .words = allowed }, off },
+#define SETTING(section, key, type, allowed, off) \
+    { #section, #key, { SCHEMA_##type, .words = allowed }, off },
 #include "api/setting.tbl.h"
 #undef SETTING
 };
 
 /* Known to the contract; of their keys none has a meaning here. */
-static const char *const closed_sections[] = { "admin_ui", "privacy_center", "consent", "default_policies" };
+static const char *const closed_sections[] = { "admin_ui", "privacy_center", "consent",
+                                               "default_policies" };
 
-/* --- bodies ---------------------------------------------------------------------------------------------- */
+/* --- bodies ----------------------------------------------------------------------------------- */
 
 static const struct setting *setting_find(const char *section, const char *key)
 {
@@ -48,26 +51,26 @@ static void refuse_extra(const struct schema_loc *loc, struct schema_errors *err
 static void check_section(const char *section, json_object *value, const struct schema_loc *loc,
                           struct schema_errors *errors)
 {
-    json_object_object_foreach(value, key, item)
-    {
+    json_object_object_foreach(value, key, item) {
         const struct schema_loc here = { .parent = loc, .name = key };
         const struct setting *setting = setting_find(section, key);
 
         if (setting && item)
             schema_check(&setting->schema, item, &here, errors);
         else if (!setting && strcmp(section, "execution") && !is_closed_section(section))
-            refuse_extra(&here, errors); /* the contract lets `execution` hold what it does not know */
+            refuse_extra(&here,
+                         errors); /* the contract lets `execution` hold what it does not know */
     }
 }
 
-static void check_settings(json_object *value, const struct schema_loc *loc, struct schema_errors *errors)
+static void check_settings(json_object *value, const struct schema_loc *loc,
+                           struct schema_errors *errors)
 {
     static const struct schema object = { .type = SCHEMA_OBJECT };
 
     if (!json_object_object_length(value))
         schema_error(errors, loc, "value_error", "Value error, At least one setting is required.");
-    json_object_object_foreach(value, name, section)
-    {
+    json_object_object_foreach(value, name, section) {
         const struct schema_loc here = { .parent = loc, .name = name };
 
         if (!setting_find(name, NULL) && !is_closed_section(name))
@@ -79,7 +82,7 @@ static void check_settings(json_object *value, const struct schema_loc *loc, str
 
 static const struct schema settings_schema = { .type = SCHEMA_OBJECT, .check = check_settings };
 
-/* --- values ---------------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 static json_object *section_of(json_object *all, const char *name)
 {
@@ -111,11 +114,12 @@ static bool is_off(const struct setting *setting, json_object *value)
 
 static int not_available(struct err *err, const char *section, const char *key)
 {
-    return err_set(err, ERR_NOT_IMPLEMENTED, "%s%s%s is not available in this version.", section, key ? "." : "",
-                   key ? key : "");
+    return err_set(err, ERR_NOT_IMPLEMENTED, "%s%s%s is not available in this version.", section,
+                   key ? "." : "", key ? key : "");
 }
 
-static int setting_put(json_object *all, const struct setting *setting, json_object *section, struct err *err)
+static int setting_put(json_object *all, const struct setting *setting, json_object *section,
+                       struct err *err)
 {
     _cleanup_(json_object_putp) json_object *value = normal_value(setting, section);
 
@@ -145,7 +149,7 @@ static int settings_put(json_object *all, json_object *body, struct err *err)
     return r;
 }
 
-/* --- handlers -------------------------------------------------------------------------------------------- */
+/* --- handlers --------------------------------------------------------------------------------- */
 
 static int settings_read(struct api_call *call, json_object **ret, struct err *err)
 {
@@ -166,7 +170,8 @@ static int settings_write(struct api_call *call, json_object *all, struct err *e
 }
 
 /* Keeps `*all` with the body's values over it, and gives it as the answer. */
-static int settings_keep(struct api_call *call, json_object *all, json_object **ret, struct err *err)
+static int settings_keep(struct api_call *call, json_object *all, json_object **ret,
+                         struct err *err)
 {
     int r = settings_put(all, call->body, err);
 
@@ -221,10 +226,8 @@ static json_object *settings_default(const struct config *config)
 
 static void settings_overlay(json_object *all, json_object *over)
 {
-    json_object_object_foreach(over, name, section)
-    {
-        json_object_object_foreach(section, key, value)
-        {
+    json_object_object_foreach(over, name, section) {
+        json_object_object_foreach(section, key, value) {
             json_object_object_add(section_of(all, name), key, json_object_get(value));
         }
     }
@@ -270,7 +273,8 @@ static int verification_get(struct api_call *call, struct err *err)
 
     (void)err;
     json_object_object_add(body, "identity_verification_required", json_object_new_boolean(false));
-    json_object_object_add(body, "disable_consent_identity_verification", json_object_new_boolean(false));
+    json_object_object_add(body, "disable_consent_identity_verification",
+                           json_object_new_boolean(false));
     json_object_object_add(body, "valid_email_config_exists", json_object_new_boolean(false));
     return api_answer(call, 200, body);
 }

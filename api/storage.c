@@ -4,7 +4,7 @@
 #include "api/resource.h"
 #include "api/storage.sql.h"
 
-/* Where packages go. The contract has many kinds of destinations; this version has the local one. */
+/* Where packages go. The contract has many kinds of destinations, this version the local one. */
 
 enum { LIST_MAX = 50 };
 
@@ -14,7 +14,7 @@ enum { LIST_MAX = 50 };
 #define DEFAULT_KEY "default_storage_config_local"
 #define DETAILS "{\"naming\": \"request_id\"}"
 
-/* --- bodies ---------------------------------------------------------------------------------------------- */
+/* --- bodies ----------------------------------------------------------------------------------- */
 
 static const char *const types[] = { "s3", "gcs", "transcend", "onetrust", "ethyca", LOCAL, NULL };
 static const char *const formats[] = { "json", "csv", "html", NULL };
@@ -24,14 +24,17 @@ static const struct schema_field local_fields[] = {
     { "naming", .nullable = true, .schema = { .type = SCHEMA_STRING, .words = namings } },
     { 0 },
 };
-static const struct schema local_schema = { .type = SCHEMA_OBJECT, .forbid_extra = true, .fields = local_fields };
+static const struct schema local_schema = { .type = SCHEMA_OBJECT,
+                                            .forbid_extra = true,
+                                            .fields = local_fields };
 
 static bool is_local(json_object *element)
 {
     return !strcmp(schema_text(element, "type"), LOCAL);
 }
 
-static void check_destination(json_object *element, const struct schema_loc *loc, struct schema_errors *errors)
+static void check_destination(json_object *element, const struct schema_loc *loc,
+                              struct schema_errors *errors)
 {
     const struct schema_loc details = { .parent = loc, .name = "details" };
     const char *format = schema_text(element, "format");
@@ -41,31 +44,39 @@ static void check_destination(json_object *element, const struct schema_loc *loc
     schema_check(&local_schema, schema_get(element, "details"), &details, errors);
     if (format && !strcmp(format, "csv"))
         schema_error(errors, loc, "value_error",
-                     "Value error, Only JSON or HTML upload format are supported for local storage destinations.");
+                     "Value error, Only JSON or HTML upload format are supported for local "
+                     "storage destinations.");
 }
 
-#define TYPE_FIELDS                                                                                \
-    { "type", .required = true, .schema = { .type = SCHEMA_STRING, .words = types } },             \
-    { "details", .required = true, .schema = { .type = SCHEMA_OBJECT } },                          \
-    { "format", .nullable = true, .schema = { .type = SCHEMA_STRING, .words = formats } }
-
 static const struct schema_field element_fields[] = {
-    { "name", .required = true, .schema = { .type = SCHEMA_STRING, .min = 1, .max = RESOURCE_NAME_MAX } },
+    { "name", .required = true,
+      .schema = { .type = SCHEMA_STRING, .min = 1, .max = RESOURCE_NAME_MAX } },
     { "key", .nullable = true, .schema = { .type = SCHEMA_KEY } },
-    TYPE_FIELDS,
+    { "type", .required = true, .schema = { .type = SCHEMA_STRING, .words = types } },
+    { "details", .required = true, .schema = { .type = SCHEMA_OBJECT } },
+    { "format", .nullable = true, .schema = { .type = SCHEMA_STRING, .words = formats } },
     { 0 },
 };
-static const struct schema element_schema = { .type = SCHEMA_OBJECT, .fields = element_fields,
+static const struct schema element_schema = { .type = SCHEMA_OBJECT,
+                                              .fields = element_fields,
                                               .check = check_destination };
-static const struct schema list_schema = { .type = SCHEMA_LIST, .max = LIST_MAX, .item = &element_schema };
+static const struct schema list_schema = { .type = SCHEMA_LIST,
+                                           .max = LIST_MAX,
+                                           .item = &element_schema };
 
-static const struct schema_field default_fields[] = { TYPE_FIELDS, { 0 } };
-static const struct schema default_schema = { .type = SCHEMA_OBJECT, .fields = default_fields,
+static const struct schema_field default_fields[] = {
+    { "type", .required = true, .schema = { .type = SCHEMA_STRING, .words = types } },
+    { "details", .required = true, .schema = { .type = SCHEMA_OBJECT } },
+    { "format", .nullable = true, .schema = { .type = SCHEMA_STRING, .words = formats } },
+    { 0 },
+};
+static const struct schema default_schema = { .type = SCHEMA_OBJECT,
+                                              .fields = default_fields,
                                               .check = check_destination };
 
 static const struct schema secrets_schema = { .type = SCHEMA_OBJECT };
 
-/* --- destinations ---------------------------------------------------------------------------------------- */
+/* --- destinations ----------------------------------------------------------------------------- */
 
 static int not_found(const char *key, struct err *err)
 {
@@ -73,8 +84,8 @@ static int not_found(const char *key, struct err *err)
 }
 
 /* The statement's first row, first column, as the object to answer; NULL when there is none. */
-static int object_of(struct api_call *call, const struct sql *sql, struct db_args *args, json_object **ret,
-                     struct err *err)
+static int object_of(struct api_call *call, const struct sql *sql, struct db_args *args,
+                     json_object **ret, struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     int r = db_run(call->db, sql, args, &rows, err);
@@ -92,7 +103,8 @@ static struct db_args *args_of(struct api_call *call, const char *text)
     return args;
 }
 
-static struct db_args *args_destination(struct api_call *call, const char *key, const char *name, const char *format)
+static struct db_args *args_destination(struct api_call *call, const char *key, const char *name,
+                                        const char *format)
 {
     struct db_args *args = args_of(call, key);
 
@@ -113,8 +125,8 @@ static int is_taken(struct api_call *call, const char *key, bool *ret, struct er
     return r;
 }
 
-static int destination_save(struct api_call *call, void *context, json_object *element, json_object **ret,
-                            struct err *err)
+static int destination_save(struct api_call *call, void *context, json_object *element,
+                            json_object **ret, struct err *err)
 {
     struct resource_key key = resource_key(call, element);
     const char *format = schema_text(element, "format");
@@ -123,7 +135,8 @@ static int destination_save(struct api_call *call, void *context, json_object *e
 
     (void)context;
     if (!is_local(element))
-        return err_set(err, ERR_BAD_REQUEST, "Storage of type '%s' is not available in this version.",
+        return err_set(err, ERR_BAD_REQUEST,
+                       "Storage of type '%s' is not available in this version.",
                        schema_text(element, "type"));
     if (!key.key)
         return resource_no_key(MODEL, err);
@@ -133,9 +146,10 @@ static int destination_save(struct api_call *call, void *context, json_object *e
         return r;
     if (taken)
         return resource_key_taken(key.key, MODEL, err);
-    return object_of(call, &SQL_storage_upsert,
-                     args_destination(call, key.key, schema_text(element, "name"), format ? format : "json"), ret,
-                     err);
+    return object_of(
+        call, &SQL_storage_upsert,
+        args_destination(call, key.key, schema_text(element, "name"), format ? format : "json"),
+        ret, err);
 }
 
 static int destinations_save(struct api_call *call, json_object **ret, struct err *err)
@@ -181,7 +195,8 @@ static int deletion_check(struct api_call *call, const char *key, struct err *er
     if (db_get_bool(rows, 0, 2))
         return err_set(err, ERR_BAD_REQUEST, "Default storage configurations cannot be deleted.");
     if (db_get_bool(uses, 0, 0))
-        return err_set(err, ERR_CONFLICT, "Cannot delete storage %s: it is referenced by one or more rules.", key);
+        return err_set(err, ERR_CONFLICT,
+                       "Cannot delete storage %s: it is referenced by one or more rules.", key);
     return 0;
 }
 
@@ -213,20 +228,23 @@ static int storage_secrets(struct api_call *call, struct err *err)
         return r;
     if (!PQntuples(rows))
         return not_found(key, err);
-    return err_set(err, ERR_BAD_REQUEST, "Storage of type '%s' has no secrets.", db_get_text(rows, 0, 1));
+    return err_set(err, ERR_BAD_REQUEST, "Storage of type '%s' has no secrets.",
+                   db_get_text(rows, 0, 1));
 }
 
-/* --- the default ----------------------------------------------------------------------------------------- */
+/* --- the default ------------------------------------------------------------------------------ */
 
 static int default_save(struct api_call *call, json_object **ret, struct err *err)
 {
     const char *format = schema_text(call->body, "format");
 
     if (!is_local(call->body))
-        return err_set(err, ERR_NOT_IMPLEMENTED, "Storage of type '%s' is not available in this version.",
+        return err_set(err, ERR_NOT_IMPLEMENTED,
+                       "Storage of type '%s' is not available in this version.",
                        schema_text(call->body, "type"));
     return object_of(call, &SQL_storage_default_upsert,
-                     args_destination(call, DEFAULT_KEY, DEFAULT_NAME, format ? format : "json"), ret, err);
+                     args_destination(call, DEFAULT_KEY, DEFAULT_NAME, format ? format : "json"),
+                     ret, err);
 }
 
 static int default_put(struct api_call *call, struct err *err)
@@ -246,8 +264,8 @@ static int default_make(struct api_call *call, json_object **ret, struct err *er
 
     if (r < 0 || *ret)
         return r;
-    return object_of(call, &SQL_storage_default_upsert, args_destination(call, DEFAULT_KEY, DEFAULT_NAME, "html"),
-                     ret, err);
+    return object_of(call, &SQL_storage_default_upsert,
+                     args_destination(call, DEFAULT_KEY, DEFAULT_NAME, "html"), ret, err);
 }
 
 static int default_local(struct api_call *call, struct err *err)
@@ -258,7 +276,8 @@ static int default_local(struct api_call *call, struct err *err)
 static int default_get(struct api_call *call, struct err *err)
 {
     static const struct schema type_schema = { .type = SCHEMA_STRING, .words = types };
-    const struct schema_loc path = { .name = "path" }, loc = { .parent = &path, .name = "storage_type" };
+    const struct schema_loc path = { .name = "path" },
+                            loc = { .parent = &path, .name = "storage_type" };
     _cleanup_(json_object_putp) json_object *type = json_object_new_string(call->params[0]);
 
     if (!schema_check(&type_schema, type, &loc, &call->errors))
@@ -275,19 +294,22 @@ static int default_status(struct api_call *call, struct err *err)
 
     (void)err;
     json_object_object_add(body, "config_status", json_object_new_string("not configured"));
-    json_object_object_add(body, "detail",
-                           json_object_new_string("The active default storage is local, which counts as none."));
+    json_object_object_add(
+        body, "detail",
+        json_object_new_string("The active default storage is local, which counts as none."));
     return api_answer(call, 200, body);
 }
 
 const struct api_route storage_routes[] = {
-    { "PATCH", "/storage/config", "storage:create_or_update", &list_schema, .handler = storage_patch },
+    { "PATCH", "/storage/config", "storage:create_or_update", &list_schema,
+      .handler = storage_patch },
     { "GET", "/storage/config", "storage:read", .handler = storage_list },
     { "GET", "/storage/config/{config_key}", "storage:read", .handler = storage_get },
     { "DELETE", "/storage/config/{config_key}", "storage:delete", .handler = storage_delete },
     { "PUT", "/storage/config/{config_key}/secret", "storage:create_or_update", &secrets_schema,
       .handler = storage_secrets },
-    { "PUT", "/storage/default", "storage:create_or_update", &default_schema, .handler = default_put },
+    { "PUT", "/storage/default", "storage:create_or_update", &default_schema,
+      .handler = default_put },
     { "GET", "/storage/default", "storage:read", .handler = default_list },
     { "GET", "/storage/default/active", "storage:read", .handler = default_local },
     { "GET", "/storage/default/status", "storage:read", .handler = default_status },

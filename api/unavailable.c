@@ -1,6 +1,7 @@
 #include "api/api.h"
 
-/* What the contract has and this version has not: a client sees 501 there, and not 404, once it may call it. */
+/* What the contract has and this version has not: a client sees 501 there, and not 404, once it may
+ * call it. */
 
 static int unavailable(struct api_call *call, struct err *err)
 {

@@ -14,8 +14,8 @@
 #include "common/metric.h"
 #include "common/schema.h"
 
-/* Memory that libmicrohttpd has for a connection: the request line and headers, of which there may be 16 KiB, and
- * its tables of them. Larger ones it answers with 431 itself. */
+/* Memory that libmicrohttpd has for a connection: the request line and headers, of which there may
+ * be 16 KiB, and its tables of them. Larger ones it answers with 431 itself. */
 enum { CONNECTION_BYTES = 40 * 1024 };
 /* What is kept between calls, so that a usual call allocates nothing. */
 enum { SPARES_MAX = 256, SPARE_BODY_BYTES = 64 * 1024 };
@@ -24,9 +24,9 @@ enum { FORM_BYTES_MAX = 64 * 1024 };
 enum { GZIP_BYTES_MIN = 1000, GZIP_LEVEL = 1 };
 
 enum state {
-    CALL_NEW,      /* its body is still read */
-    CALL_HANDED,   /* the handler has it */
-    CALL_PARKED,   /* and the connection is suspended */
+    CALL_NEW,    /* its body is still read */
+    CALL_HANDED, /* the handler has it */
+    CALL_PARKED, /* and the connection is suspended */
     CALL_ANSWERED
 };
 
@@ -41,8 +41,8 @@ struct exchange {
     struct httpd *httpd;
     struct exchange *next; /* among the spares */
     struct buf body;
-    size_t dropped;         /* bytes of a body that is too large */
-    const char *malformed;  /* why the target can't be understood; NULL: it can */
+    size_t dropped;        /* bytes of a body that is too large */
+    const char *malformed; /* why the target can't be understood; NULL: it can */
     struct pair *queries, *form, *headers;
     bool begun, too_large, counted, form_parsed;
     _Atomic enum state state;
@@ -67,7 +67,7 @@ static struct exchange *exchange_of(const struct http_call *call)
     return (struct exchange *)(uintptr_t)call;
 }
 
-/* --- exchanges, reused ----------------------------------------------------------------------------------- */
+/* --- exchanges, reused ------------------------------------------------------------------------ */
 
 static struct exchange *exchange_new(struct httpd *httpd)
 {
@@ -137,7 +137,7 @@ static void exchange_give_back(struct exchange *exchange)
         exchange_free(exchange);
 }
 
-/* --- the target: path and query -------------------------------------------------------------------------- */
+/* --- the target: path and query --------------------------------------------------------------- */
 
 static int hex(char c)
 {
@@ -148,7 +148,8 @@ static int hex(char c)
 }
 
 /* One part of the target, decoded; NULL when it is no text. */
-static const char *decode(struct exchange *exchange, const char *raw, size_t length, bool plus_is_space)
+static const char *decode(struct exchange *exchange, const char *raw, size_t length,
+                          bool plus_is_space)
 {
     char *text = arena_strndup(exchange->call.arena, raw, length), *to = text;
     size_t i = 0;
@@ -180,7 +181,8 @@ static bool pairs_parse(struct exchange *exchange, const char *raw, struct pair 
         struct pair *pair = arena_new_of(exchange->call.arena, struct pair);
 
         pair->name = decode(exchange, raw, name, true);
-        pair->value = name < length ? decode(exchange, raw + name + 1, length - name - 1, true) : "";
+        pair->value =
+            name < length ? decode(exchange, raw + name + 1, length - name - 1, true) : "";
         if (!pair->name || !pair->value)
             return false;
         if (length) {
@@ -233,7 +235,7 @@ static size_t leave_encoded(void *context, struct MHD_Connection *connection, ch
     return strlen(text);
 }
 
-/* --- compression ----------------------------------------------------------------------------------------- */
+/* --- compression ------------------------------------------------------------------------------ */
 
 static pthread_key_t deflate_key;
 static pthread_once_t deflate_once = PTHREAD_ONCE_INIT;
@@ -262,7 +264,8 @@ static z_stream *deflate_stream(void)
         return stream;
     }
     stream = calloc(1, sizeof(*stream));
-    if (!stream || deflateInit2(stream, GZIP_LEVEL, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (!stream ||
+        deflateInit2(stream, GZIP_LEVEL, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         abort();
     pthread_setspecific(deflate_key, stream);
     return stream;
@@ -307,7 +310,7 @@ static bool answer_gzip(struct http_call *call)
     return true;
 }
 
-/* --- answers --------------------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 static bool has_header(const struct exchange *exchange, const char *name)
 {
@@ -339,7 +342,8 @@ static void add_headers(struct exchange *exchange)
         http_set_header(call, "Connection", "close");
     if (call->status == 204 || call->status == 304)
         return;
-    http_set_header(call, "Content-Type", call->content_type ? call->content_type : "application/json");
+    http_set_header(call, "Content-Type",
+                    call->content_type ? call->content_type : "application/json");
     if (call->answer_length < GZIP_BYTES_MIN)
         return;
     http_set_header(call, "Vary", "Accept-Encoding");
@@ -353,12 +357,15 @@ static void answer_count(const struct http_call *call)
     size_t class = (size_t)call->status / 100;
 
     metric_add(METRIC_HTTP_REQUESTS,
-               METRIC_LABELS(program_invocation_short_name, classes[class < COUNT_OF(classes) ? class : 0]), 1);
+               METRIC_LABELS(program_invocation_short_name,
+                             classes[class < COUNT_OF(classes) ? class : 0]),
+               1);
     metric_observe(METRIC_HTTP_DURATION, METRIC_LABELS(program_invocation_short_name),
                    usec_monotonic() - call->started);
 }
 
-/* On the connection's own thread. The answer stays where it is, in the arena, until the call is completed. */
+/* On the connection's own thread. The answer stays where it is, in the arena, until the call is
+ * completed. */
 static enum MHD_Result answer_queue(struct exchange *exchange)
 {
     struct http_call *call = &exchange->call;
@@ -407,10 +414,11 @@ void http_answer_err(struct http_call *call, const struct err *err)
     buf_adds(&body, "{\"detail\":");
     buf_json_string(&body, err->text);
     buf_addc(&body, '}');
-    http_answer_json(call, err_http_status(err->code), arena_strndup(call->arena, body.data, body.length));
+    http_answer_json(call, err_http_status(err->code),
+                     arena_strndup(call->arena, body.data, body.length));
 }
 
-/* --- what a call brings ---------------------------------------------------------------------------------- */
+/* --- what a call brings ----------------------------------------------------------------------- */
 
 const char *http_header(const struct http_call *call, const char *name)
 {
@@ -464,7 +472,7 @@ void http_set_header(struct http_call *call, const char *name, const char *value
     exchange->headers = header;
 }
 
-/* --- the life of a call ---------------------------------------------------------------------------------- */
+/* --- the life of a call ----------------------------------------------------------------------- */
 
 static void answer_refusal(struct exchange *exchange, enum err_code code, const char *text)
 {
@@ -502,8 +510,8 @@ static void call_count(struct exchange *exchange)
     pthread_mutex_unlock(&httpd->lock);
 }
 
-/* The whole call is here. Most are answered by another thread, and later: then the connection is suspended. The
- * answer may come before it is, so the two agree by `state` who resumes it. */
+/* The whole call is here. Most are answered by another thread, and later: then the connection is
+ * suspended. The answer may come before it is, so the two agree by `state` who resumes it. */
 static enum MHD_Result call_hand_over(struct exchange *exchange)
 {
     struct http_call *call = &exchange->call;
@@ -525,14 +533,15 @@ static enum MHD_Result call_hand_over(struct exchange *exchange)
     return MHD_YES;
 }
 
-/* What would let two programs disagree about where a call ends, or whom it is for. libmicrohttpd leaves it to us, and
- * what it refuses itself is no JSON. */
+/* What would let two programs disagree about where a call ends, or whom it is for. libmicrohttpd
+ * leaves it to us, and what it refuses itself is no JSON. */
 struct framing {
     int hosts, lengths, encodings;
     bool chunked, blank_name;
 };
 
-static enum MHD_Result framing_look(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+static enum MHD_Result framing_look(void *context, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
 {
     struct framing *framing = context;
 
@@ -563,8 +572,8 @@ static const char *framing_problem(const struct http_call *call, const char *ver
     return NULL;
 }
 
-/* A body that is said to be too large is read up to twice the bound, so that its sender, who reads no answer before
- * all is sent, sees why; and no further. */
+/* A body that is said to be too large is read up to twice the bound, so that its sender, who reads
+ * no answer before all is sent, sees why; and no further. */
 static enum MHD_Result call_begin(struct exchange *exchange, const char *version)
 {
     const char *announced = http_header(&exchange->call, "Content-Length");
@@ -578,7 +587,8 @@ static enum MHD_Result call_begin(struct exchange *exchange, const char *version
     return exchange->malformed || length > 2 * bound ? call_hand_over(exchange) : MHD_YES;
 }
 
-/* libmicrohttpd can't answer amid a body of unknown length: one that never ends is cut off without an answer. */
+/* libmicrohttpd can't answer amid a body of unknown length: one that never ends is cut off without
+ * an answer. */
 static enum MHD_Result call_read(struct exchange *exchange, const char *bytes, size_t length)
 {
     size_t bound = exchange->httpd->body_bytes;
@@ -592,8 +602,9 @@ static enum MHD_Result call_read(struct exchange *exchange, const char *bytes, s
     return exchange->dropped > 2 * bound ? MHD_NO : MHD_YES;
 }
 
-static enum MHD_Result on_call(void *context, struct MHD_Connection *connection, const char *url, const char *method,
-                               const char *version, const char *bytes, size_t *length, void **state)
+static enum MHD_Result on_call(void *context, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *bytes,
+                               size_t *length, void **state)
 {
     struct exchange *exchange = *state;
     size_t read = *length;
@@ -624,19 +635,21 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     *state = NULL;
 }
 
-/* --- listening ------------------------------------------------------------------------------------------- */
+/* --- listening -------------------------------------------------------------------------------- */
 
 /* host:port or [v6]:port; an empty host is every address. */
 static int listen_resolve(const char *listen_at, struct addrinfo **ret, struct err *err)
 {
-    const struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
+    const struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+                                    .ai_socktype = SOCK_STREAM };
     const char *colon = strrchr(listen_at, ':');
     size_t length = colon ? (size_t)(colon - listen_at) : 0;
     char host[256];
     int r;
 
     if (!colon || length >= sizeof(host))
-        return err_set(err, ERR_BAD_REQUEST, "'%s' is no address to listen on: host:port or [v6]:port", listen_at);
+        return err_set(err, ERR_BAD_REQUEST,
+                       "'%s' is no address to listen on: host:port or [v6]:port", listen_at);
     if (length > 1 && listen_at[0] == '[' && listen_at[length - 1] == ']') {
         listen_at++;
         length -= 2;
@@ -672,7 +685,8 @@ static int listen_open(const char *listen_at, int *ret, struct err *err)
         fd = socket_listen(address);
     freeaddrinfo(addresses);
     if (fd < 0)
-        return err_set(err, ERR_UNAVAILABLE, "Can't listen on '%s': %s", listen_at, strerror(errno));
+        return err_set(err, ERR_UNAVAILABLE, "Can't listen on '%s': %s", listen_at,
+                       strerror(errno));
     *ret = fd;
     return 0;
 }
@@ -689,9 +703,10 @@ static int port_of(int fd)
     return ntohs(((struct sockaddr_in *)&address)->sin_port);
 }
 
-/* --- starting and stopping ------------------------------------------------------------------------------- */
+/* --- starting and stopping -------------------------------------------------------------------- */
 
-static struct MHD_Daemon *daemon_start(struct httpd *httpd, const struct httpd_options *options, int fd)
+static struct MHD_Daemon *daemon_start(struct httpd *httpd, const struct httpd_options *options,
+                                       int fd)
 {
     const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
     const struct MHD_OptionItem pool[] = {
@@ -700,16 +715,13 @@ static struct MHD_Daemon *daemon_start(struct httpd *httpd, const struct httpd_o
     };
 
     return MHD_start_daemon(
-        flags, 0, NULL, NULL, on_call, httpd,
-        MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, httpd,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, httpd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((options->idle_timeout + USEC_PER_S - 1) / USEC_PER_S),
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-        MHD_OPTION_ARRAY, options->threads > 1 ? pool : pool + 1,
-        MHD_OPTION_END);
+        flags, 0, NULL, NULL, on_call, httpd, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, httpd, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded,
+        NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, httpd, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)options->connections, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)((options->idle_timeout + USEC_PER_S - 1) / USEC_PER_S),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_ARRAY,
+        options->threads > 1 ? pool : pool + 1, MHD_OPTION_END);
 }
 
 static void httpd_free(struct httpd *httpd)
@@ -772,7 +784,8 @@ int httpd_port(const struct httpd *httpd)
 static int wait_idle(struct httpd *httpd, usec_t wait)
 {
     usec_t until = usec_monotonic() + wait;
-    const struct timespec deadline = { .tv_sec = until / USEC_PER_S, .tv_nsec = until % USEC_PER_S * 1000 };
+    const struct timespec deadline = { .tv_sec = until / USEC_PER_S,
+                                       .tv_nsec = until % USEC_PER_S * 1000 };
     int underway, r = 0;
 
     pthread_mutex_lock(&httpd->lock);

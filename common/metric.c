@@ -12,21 +12,37 @@ enum { SETS_MAX = 4096, SLOTS = 256, LABELS_MAX = 4 };
 
 enum type { COUNTER, GAUGE, HISTOGRAM };
 
-/* Upper bounds of a histogram's buckets: from a call within one machine to a delivery after the last retry. */
-static const usec_t bounds[] = {
-    500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, USEC_PER_S, 2500000, 5 * USEC_PER_S,
-    10 * USEC_PER_S, 30 * USEC_PER_S, 60 * USEC_PER_S, 300 * USEC_PER_S, 1800 * USEC_PER_S, 7200 * USEC_PER_S,
-    86400 * USEC_PER_S,
-};
+/* Upper bounds of a histogram's buckets: from a call within one machine to a delivery after the
+ * last retry. */
+static const usec_t bounds[] = { 500,
+                                 1000,
+                                 2500,
+                                 5000,
+                                 10000,
+                                 25000,
+                                 50000,
+                                 100000,
+                                 250000,
+                                 500000,
+                                 USEC_PER_S,
+                                 2500000,
+                                 5 * USEC_PER_S,
+                                 10 * USEC_PER_S,
+                                 30 * USEC_PER_S,
+                                 60 * USEC_PER_S,
+                                 300 * USEC_PER_S,
+                                 1800 * USEC_PER_S,
+                                 7200 * USEC_PER_S,
+                                 86400 * USEC_PER_S };
 enum { BOUNDS = sizeof(bounds) / sizeof(bounds[0]) };
 
 /* One set of label values. */
 struct series {
     struct series *next; /* in its slot; never changes */
     const char *values[LABELS_MAX];
-    atomic_llong number;        /* a counter; a histogram's sum, in microseconds */
-    _Atomic double level;       /* a gauge */
-    atomic_llong buckets[];     /* a histogram: each of `bounds` alone, then what is above them */
+    atomic_llong number;    /* a counter; a histogram's sum, in microseconds */
+    _Atomic double level;   /* a gauge */
+    atomic_llong buckets[]; /* a histogram: each of `bounds` alone, then what is above them */
 };
 
 struct family {
@@ -44,7 +60,8 @@ static struct family families[METRICS] = {
 };
 static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
 static const char *const no_labels[] = { NULL };
-static const char *const other_labels[LABELS_MAX + 1] = { "other", "other", "other", "other", NULL };
+static const char *const other_labels[LABELS_MAX + 1] = { "other", "other", "other", "other",
+                                                          NULL };
 
 static int label_count(const struct family *family)
 {
@@ -103,7 +120,8 @@ static struct series *series_new(const struct family *family, const char *const 
 static struct series *series_add(struct family *family, const char *const *values)
 {
     unsigned slot = slot_of(values);
-    struct series *series = series_find(family, slot, values); /* another thread may have been faster */
+    struct series *series =
+        series_find(family, slot, values); /* another thread may have been faster */
 
     if (series)
         return series;
@@ -151,7 +169,7 @@ void metric_observe(enum metric metric, const char *const *labels, usec_t value)
     atomic_fetch_add_explicit(&series->number, value, memory_order_relaxed);
 }
 
-/* --- printing -------------------------------------------------------------------------------------------- */
+/* --- printing --------------------------------------------------------------------------------- */
 
 static void print_escaped(struct buf *out, const char *text)
 {
@@ -202,7 +220,8 @@ static void print_gauge(struct buf *out, const struct family *family, const stru
     buf_printf(out, "%.15g\n", atomic_load(&series->level));
 }
 
-static void print_histogram(struct buf *out, const struct family *family, const struct series *series)
+static void print_histogram(struct buf *out, const struct family *family,
+                            const struct series *series)
 {
     long long count = 0;
     char le[32];
@@ -234,7 +253,8 @@ static void print_family(struct buf *out, struct family *family)
     buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", family->word, family->help, family->word,
                types[family->type].word);
     for (int slot = 0; slot < SLOTS; slot++)
-        for (struct series *series = atomic_load(&family->slots[slot]); series; series = series->next)
+        for (struct series *series = atomic_load(&family->slots[slot]); series;
+             series = series->next)
             types[family->type].print(out, family, series);
 }
 
