@@ -422,8 +422,9 @@ class Postgres(Service):
             "shared_buffers": "256MB",
             "fsync": "on",
             "synchronous_commit": "on",
-            "wal_compression": "on",
+            "wal_compression": "lz4",  # pglz would cost more than what it saves
             "max_wal_size": "4GB",
+            "checkpoint_timeout": "15min",  # a page that is first changed after one is logged whole
             "shared_preload_libraries": "pg_stat_statements",
             "logging_collector": "off",
             "log_line_prefix": "%m [%p] %a ",
