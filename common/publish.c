@@ -261,10 +261,11 @@ static int producer_new(const struct config *config, const struct setting *setti
 
 int publisher_new(const struct config *config, const char *program, struct publisher **ret, struct err *err)
 {
-    /* An event waits as long as it takes; within one producer a request's events cannot overtake each other. */
+    /* An event waits as long as it takes; within one producer a request's events cannot overtake each other. Nobody
+     * waits for it, so it may linger for others: small batches are what Kafka spends its time on. */
     static const struct setting events[] = {
         { "enable.idempotence", "true" },         { "acks", "all" },
-        { "message.timeout.ms", "0" },            { "linger.ms", "2" },
+        { "message.timeout.ms", "0" },            { "linger.ms", "10" },
         { "queue.buffering.max.messages", "1000000" }, { "compression.type", "lz4" },
     };
     static const struct setting replies[] = {

@@ -500,7 +500,8 @@ static int consumer_new(struct intake *intake, struct err *err)
         { "partition.assignment.strategy", "range" }, /* a request's two partitions go to the same worker */
         { "session.timeout.ms", "10000" },
         { "heartbeat.interval.ms", "1500" },
-        { "fetch.wait.max.ms", "20" },
+        { "fetch.min.bytes", "16384" }, /* many small answers cost the broker more than the records do, */
+        { "fetch.wait.max.ms", "10" },  /* and a reply can wait this long */
         { "queued.max.messages.kbytes", "16384" },
         { "topic.metadata.refresh.interval.ms", "30000" },
     };
