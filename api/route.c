@@ -23,7 +23,7 @@ const struct route_table route_tables[] = {
 };
 
 /* Documents have shown both. */
-static const char *const prefixes[] = { "/api/v1/", "/v1/" };
+static const char *const prefixes[] = { "/api/v1", "/v1" };
 
 struct leaf {
     const struct api_route *route;
@@ -193,7 +193,7 @@ void route_find(const char *method, const char *path, struct arena *arena, struc
     for (size_t i = 0; i < COUNT_OF(prefixes); i++) {
         size_t length = strlen(prefixes[i]);
 
-        if (!strncmp(path, prefixes[i], length) &&
+        if (!strncmp(path, prefixes[i], length) && path[length] == '/' &&
             tree_find(&search, &tree.below_prefix, path + length, arena))
             return;
     }
