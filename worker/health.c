@@ -6,13 +6,14 @@
 
 #include "common/buf.h"
 #include "common/metric.h"
+#include "common/ready.h"
 
 enum { METRICS_BYTES = 16 * 1024 * 1024 };
 
 struct health {
     struct httpd *httpd;
+    struct ready *ready;
     atomic_llong turned_at;
-    atomic_bool postgres, kafka;
 };
 
 static void answer_health(struct health *health, struct http_call *call)
@@ -27,11 +28,7 @@ static void answer_health(struct health *health, struct http_call *call)
 
 static void answer_ready(struct health *health, struct http_call *call)
 {
-    bool postgres = atomic_load(&health->postgres), kafka = atomic_load(&health->kafka);
-
-    http_answer_json(call, postgres && kafka ? 200 : 503,
-                     arena_printf(call->arena, "{\"postgresql\":\"%s\",\"kafka\":\"%s\"}",
-                                  postgres ? "up" : "away", kafka ? "up" : "away"));
+    ready_answer(health->ready, call);
 }
 
 static void answer_metrics(struct health *health, struct http_call *call)
@@ -80,11 +77,16 @@ int health_start(const struct config *config, struct health **ret, struct err *e
     if (!health)
         abort();
     atomic_store(&health->turned_at, usec_monotonic());
-    r = httpd_start(&options, &health->httpd, err);
+    r = ready_new(config, "lifecycle", READY_NEEDS(READY_POSTGRESQL) | READY_NEEDS(READY_KAFKA), &health->ready,
+                  err);
+    if (r == 0)
+        r = httpd_start(&options, &health->httpd, err);
     if (r < 0) {
+        ready_free(health->ready);
         free(health);
         return r;
     }
+    ready_open(health->ready);
     *ret = health;
     return 0;
 }
@@ -94,12 +96,11 @@ void health_stop(struct health *health)
     if (!health)
         return;
     httpd_stop(health->httpd, USEC_PER_S);
+    ready_free(health->ready);
     free(health);
 }
 
-void health_turn(struct health *health, bool postgres, bool kafka)
+void health_turn(struct health *health)
 {
     atomic_store(&health->turned_at, usec_monotonic());
-    atomic_store(&health->postgres, postgres);
-    atomic_store(&health->kafka, kafka);
 }

@@ -6,8 +6,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
 #include "common/config.h"
 #include "common/err.h"
 #include "common/httpd.h"
@@ -19,5 +17,5 @@ struct health;
 int health_start(const struct config *config, struct health **ret, struct err *err) MUST_CHECK;
 void health_stop(struct health *health);
 
-/* Once a loop turn. Each dependency with its state. */
-void health_turn(struct health *health, bool postgres, bool kafka);
+/* Once a loop turn. */
+void health_turn(struct health *health);

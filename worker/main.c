@@ -59,10 +59,8 @@ static bool is_done(struct app *app)
 static void on_turn(uv_timer_t *timer)
 {
     struct app *app = timer->data;
-    usec_t oldest;
 
-    publisher_underway(app->publisher, &oldest);
-    health_turn(app->health, pipe_is_up(app->settling), oldest < 5 * USEC_PER_S);
+    health_turn(app->health);
     if (app->stopping_since && is_done(app))
         uv_stop(&app->loop);
 }
@@ -70,7 +68,7 @@ static void on_turn(uv_timer_t *timer)
 static int app_open(struct app *app, struct err *err)
 {
     const struct config *config = app->config;
-    int r = seal_ring_new(config->sealing_keys, config->identity_hash_key, &app->ring, err);
+    int r = seal_ring_new(config->sealing_keys, NULL, &app->ring, err);
 
     if (r == 0)
         r = token_key_new(config->app_encryption_key, &app->tokens, err);
