@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 
 #include "common/usec.h"
 #include "tests/bench/shot.h"
@@ -207,6 +208,16 @@ static void ceiling_run(struct ceiling *ceiling, long concurrency)
     curl_multi_cleanup(ceiling->multi);
 }
 
+/* User and system time of this process so far. */
+static double cpu_seconds(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / USEC_PER_S;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -219,7 +230,7 @@ int main(int argc, char **argv)
     long concurrency = 64;
     int option;
     usec_t began;
-    double seconds;
+    double seconds, cpu;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
         switch (option) {
@@ -234,10 +245,12 @@ int main(int argc, char **argv)
         return 2;
     curl_global_init(CURL_GLOBAL_DEFAULT);
     read_calls(&ceiling, file);
+    cpu = cpu_seconds();
     began = usec_monotonic();
     ceiling_run(&ceiling, concurrency);
     seconds = (double)(usec_monotonic() - began) / USEC_PER_S;
-    printf("{\"calls\":%ld,\"failed\":%ld,\"seconds\":%.6f,\"rate\":%.1f}\n", ceiling.done, ceiling.failed, seconds,
-           (double)ceiling.done / seconds);
+    cpu = cpu_seconds() - cpu;
+    printf("{\"calls\":%ld,\"failed\":%ld,\"seconds\":%.6f,\"cpu_seconds\":%.6f,\"rate\":%.1f}\n", ceiling.done,
+           ceiling.failed, seconds, cpu, (double)ceiling.done / seconds);
     return ceiling.failed != 0;
 }

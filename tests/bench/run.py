@@ -260,9 +260,8 @@ def profiled(bench):
     yield
     perf.send_signal(2)
     print(perf.communicate()[1], end="")
-    report = subprocess.run(["perf", "report", "--stdio", "-g", "none", "--no-children", "--percent-limit", "1", "-i", record],
-                            capture_output=True, text=True, check=False)
-    print("\n".join(line for line in report.stdout.splitlines() if line and not line.startswith("#")))
+    print_perf(record, "comm,dso")
+    print_perf(record, "dso,symbol")
     print(f"  the whole of it: perf report -i {record.relative_to(ROOT)}\n")
     statements = bench.database.execute(
         "select calls, total_exec_time, rows, regexp_replace(query, '\\s+', ' ', 'g') from pg_stat_statements "
@@ -273,13 +272,20 @@ def profiled(bench):
         print(f"  {calls:>8} {took:>10.0f} {rows:>9}  {text[:120]}")
 
 
+def print_perf(record, sort):
+    """Where the samples fell, without callers."""
+    done = subprocess.run(["perf", "report", "--stdio", "-g", "none", "--no-children", "--percent-limit", "1",
+                           "--sort", sort, "-i", record], capture_output=True, text=True, check=False)
+    print("\n".join(line for line in done.stdout.splitlines() if line and not line.startswith("#")), "\n")
+
+
 # --- figures: each yields (name, value, unit, ceiling or None, what else is worth knowing) -----------------
 
 
-def ceilings(bench, count):
-    """The calls a second of libcurl alone, three times."""
+def libcurl_alone(bench, count):
+    """The calls that the worker makes, by libcurl and nothing else, three times."""
     return [tool("ceiling", "--url", bench.sink.url("/ceiling"), "--file", bench.files / "calls", "--count", count,
-                 "--concurrency", ENDPOINT_CALLS)["rate"] for _ in range(3)]
+                 "--concurrency", ENDPOINT_CALLS) for _ in range(3)]
 
 
 def record_calls(bench, count):
@@ -299,22 +305,25 @@ def dispatch(bench):
     record_calls(bench, bench.scaled(2000))
     bench.api.make_connection("warm", bench.sink.url("/fast"))  # another webhook would be owed the first wave too
     bench.create_waiting(count)
-    alone = ceilings(bench, count)
+    alone = libcurl_alone(bench, count)
     began, used = time.time(), cpu_by_part(bench)
     bench.worker.start(wait=False)
     with profiled(bench):
         bench.sink.wait_count("/fast", count)
         bench.wait_settled()
     parts = {name: (seconds - used.get(name, 0)) * 1000 / count for name, seconds in cpu_by_part(bench).items()}
+    total = sum(parts.values())
     settled = time.time()
     calls = bench.sink.stats("/fast")
     bench.worker.stop()
-    alone += ceilings(bench, count)
+    alone += libcurl_alone(bench, count)
     first, last = calls["first_us"] / 1e6, calls["last_us"] / 1e6
-    yield ("dispatch", calls["count"] / (last - first), "webhooks/s", statistics.median(alone),
+    rates = [run["rate"] for run in alone]
+    parts["libcurl_alone"] = statistics.median(run["cpu_seconds"] for run in alone) * 1000 / count
+    yield ("dispatch", calls["count"] / (last - first), "webhooks/s", statistics.median(rates),
            {"webhooks": count, "from_worker_start": count / (last - began), "until_settled": count / (settled - began),
-            "twice": calls["count"] - count, "ceilings": alone})
-    yield "cpu", sum(parts.values()), "CPU s per 1,000 webhooks", None, parts
+            "twice": calls["count"] - count, "ceilings": rates})
+    yield "cpu", total, "CPU s per 1,000 webhooks", None, parts
 
 
 def create(bench):
