@@ -110,7 +110,7 @@ static int apply(struct db *db, const struct migration *migration, struct err *e
  * transaction, so it cannot be lost with a connection while work goes on. */
 static int step(struct db *db, bool *done, struct err *err)
 {
-    const struct migration *missing;
+    const struct migration *missing = NULL;
     int64_t ignored;
     int r = ask(db, &SQL_migrate_lock, &ignored, err);
 
