@@ -644,10 +644,12 @@ static int listen_resolve(const char *listen_at, struct addrinfo **ret, struct e
                                     .ai_socktype = SOCK_STREAM };
     const char *colon = strrchr(listen_at, ':');
     size_t length = colon ? (size_t)(colon - listen_at) : 0;
+    long long port;
     char host[256];
     int r;
 
-    if (!colon || length >= sizeof(host))
+    if (!colon || length >= sizeof(host) || !schema_parse_int(colon + 1, &port) || port < 0 ||
+        port > UINT16_MAX)
         return err_set(err, ERR_BAD_REQUEST,
                        "'%s' is no address to listen on: host:port or [v6]:port", listen_at);
     if (length > 1 && listen_at[0] == '[' && listen_at[length - 1] == ']') {
