@@ -191,6 +191,16 @@ static const char *submitter(const struct api_call *call, const char *source)
     return source && !strcmp(source, "Request Manager") ? call->user_id : NULL;
 }
 
+/* The last moment whose year has four digits, as all forms of a date want it. */
+#define LAST_MOMENT ((usec_t)253402300799999999)
+
+static usec_t due_date(usec_t from, int days)
+{
+    if (!days)
+        return USEC_NONE;
+    return days > (LAST_MOMENT - from) / USEC_PER_DAY ? LAST_MOMENT : from + days * USEC_PER_DAY;
+}
+
 static void row_describe(struct row *row, const struct api_call *call, json_object *element)
 {
     struct arena *arena = call->arena;
@@ -207,8 +217,7 @@ static void row_describe(struct row *row, const struct api_call *call, json_obje
     view->started_processing_at = element_time(element, "started_processing_at", USEC_NONE);
     view->finished_processing_at = element_time(element, "finished_processing_at", USEC_NONE);
     row->requested_at = element_time(element, "requested_at", call->now);
-    if (view->policy->execution_timeframe)
-        view->due_date = row->requested_at + view->policy->execution_timeframe * 86400 * USEC_PER_S;
+    view->due_date = due_date(row->requested_at, view->policy->execution_timeframe);
 }
 
 static void row_owe_calls(struct row *row, const struct api_call *call)

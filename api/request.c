@@ -10,8 +10,6 @@
 #include "api/timeline.h"
 #include "common/log.h"
 
-#define USEC_PER_DAY (86400 * USEC_PER_S)
-
 struct request_view request_view_empty(void)
 {
     return (struct request_view){

@@ -10,6 +10,8 @@
 #include "api/api.h"
 #include "common/lifecycle.h"
 
+#define USEC_PER_DAY ((usec_t)86400 * USEC_PER_S)
+
 struct request_view {
     const char *id, *external_id, *source, *location, *property_id;
     const char *reviewed_by, *submitted_by, *custom_approved_by, *finalized_by, *deleted_by;

@@ -59,6 +59,17 @@ static void custom_fields_are_kept_without_what_came_along(void **state)
     assert_null(custom_fields_text(NULL, test->arena));
 }
 
+static void a_due_date_stays_within_four_digits(void **state)
+{
+    (void)state;
+    assert_int_equal(due_date(0, 0), USEC_NONE);
+    assert_int_equal(due_date(10, 45), 10 + 45 * USEC_PER_DAY);
+    assert_int_equal(due_date(0, INT32_MAX), LAST_MOMENT);
+    assert_int_equal(due_date(LAST_MOMENT - 5, 1), LAST_MOMENT);
+    assert_int_equal(due_date(LAST_MOMENT - USEC_PER_DAY, 1), LAST_MOMENT);
+    assert_int_equal(due_date(-62135596800 * USEC_PER_S, INT32_MAX), LAST_MOMENT); /* from the year 1 */
+}
+
 /* A queue of units with these rows and versions, without a thread. */
 static struct create_queue *queue_of(struct test *test, const int *rows, const int64_t *versions, int count)
 {
@@ -134,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(elements_are_held_against_the_table),
         TEST(custom_fields_are_kept_without_what_came_along),
+        TEST(a_due_date_stays_within_four_digits),
         TEST(a_batch_is_of_one_catalog_and_not_too_large),
         TEST(an_ending_queue_is_emptied_and_takes_no_more),
         TEST(a_full_queue_takes_no_more),
