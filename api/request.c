@@ -139,7 +139,7 @@ int request_rows(struct api_call *call, const char *const *ids, int count, PGres
 
     for (int i = 0; i < count; i++)
         db_add_text(column, ids[i]);
-    return db_run(call->db, &SQL_view_rows, args, ret, err);
+    return db_run_planned(call->db, &SQL_view_rows, args, ret, err);
 }
 
 /* The columns of SQL_view_rows, in its order. */

@@ -287,6 +287,14 @@ static struct db_args *args_of_open(const struct review *review, const struct ca
     return args;
 }
 
+/* Planned as it runs: a plan that was made while a table was small would read the whole of a large one. */
+static int run_planned(struct api_call *call, const struct sql *sql, struct db_args *args, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *ignored = NULL;
+
+    return db_run_planned(call->db, sql, args, &ignored, err);
+}
+
 static int find_row(const PGresult *rows, const char *id)
 {
     for (int row = 0; row < PQntuples(rows); row++)
@@ -299,7 +307,7 @@ static int find_row(const PGresult *rows, const char *id)
 static int batch_plan(const struct review *review, struct candidate *candidates, int count, struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
-    int r = db_run(review->call->db, &SQL_review_rows, args_of_open(review, candidates, count), &rows, err);
+    int r = db_run_planned(review->call->db, &SQL_review_rows, args_of_open(review, candidates, count), &rows, err);
 
     for (int i = 0; r == 0 && i < count; i++) {
         int row = candidates[i].open ? find_row(rows, candidates[i].id) : -1;
@@ -328,7 +336,7 @@ static int batch_settle(const struct review *review, struct candidate *candidate
         db_add_bytes(reasons, candidates[i].reason.data, candidates[i].reason.length);
     }
     db_time(args, review->call->now);
-    return db_do(review->call->db, &SQL_review_settle, args, err);
+    return run_planned(review->call, &SQL_review_settle, args, err);
 }
 
 static int entries_of(struct candidate *candidates, int count, struct journal_entry **entries)
@@ -346,7 +354,7 @@ static int batch_transact(const struct review *review, struct candidate *candida
                           struct journal_entry **entries, int entry_count, struct err *err)
 {
     struct api_call *call = review->call;
-    int r = db_do(call->db, &SQL_review_lock, args_of_open(review, candidates, count), err);
+    int r = run_planned(call, &SQL_review_lock, args_of_open(review, candidates, count), err);
 
     if (r == 0)
         r = journal_append(call->db, entries, entry_count, publisher_source(call->api->publisher), call->arena, err);

@@ -184,7 +184,7 @@ static int ids_by_hash(struct parsing *parsing, uint8_t (*hashes)[SEAL_HASH_BYTE
 
     for (int i = 0; i < count; i++)
         db_add_bytes(column, hashes[i], SEAL_HASH_BYTES);
-    r = db_run(parsing->call->db, &SQL_search_by_hash, args, &rows, err);
+    r = db_run_planned(parsing->call->db, &SQL_search_by_hash, args, &rows, err);
     if (r == 0)
         *ret = db_get_texts(rows, 0, 0, parsing->arena, &ignored);
     return r;

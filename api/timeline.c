@@ -244,7 +244,7 @@ static int events_read(struct api_call *call, const struct timeline_subject *sub
 
     for (int i = 0; i < count; i++)
         db_add_text(ids, subjects[i].request_id);
-    return db_run(call->db, &SQL_timeline_events, args, ret, err);
+    return db_run_planned(call->db, &SQL_timeline_events, args, ret, err);
 }
 
 static void results_take(void *context, const struct timeline_entry *entry)
@@ -338,7 +338,7 @@ static int subject_find(struct api_call *call, const char *id, struct timeline_s
     int r;
 
     db_text(args, id);
-    r = db_run(call->db, &SQL_timeline_subject, args, &rows, err);
+    r = db_run_planned(call->db, &SQL_timeline_subject, args, &rows, err);
     if (r < 0)
         return r;
     if (!PQntuples(rows))

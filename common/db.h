@@ -68,7 +68,8 @@ DEFINE_CLEANUP(struct db *, db_free)
 /* Runs `sql` and fills *ret (owned by the caller: PQclear; _cleanup_(db_result_freep)). args may be NULL. */
 int db_run(struct db *db, const struct sql *sql, struct db_args *args, PGresult **ret,
            struct err *err) MUST_CHECK;
-/* The same, but planned anew with these very values: for searches, whose best plan depends on them. */
+/* The same, but planned anew with these very values: for searches, whose best plan depends on them, and for what is
+ * rare, as a plan made while a table was small would read the whole of a large one. */
 int db_run_planned(struct db *db, const struct sql *sql, struct db_args *args, PGresult **ret,
                    struct err *err) MUST_CHECK;
 /* As db_run(), the rows thrown away. */
