@@ -16,4 +16,5 @@ void current_free(struct current *current); /* accepts NULL */
 const struct catalog *current_peek(struct current *current);
 
 /* The one that stands now: asks for its version, and reads it anew when that has moved. */
-int current_take(struct current *current, struct db *db, const struct catalog **ret, struct err *err) MUST_CHECK;
+int current_take(struct current *current, struct db *db, const struct catalog **ret,
+                 struct err *err) MUST_CHECK;

@@ -1,5 +1,6 @@
 /*
- * route - every path that docket-api answers, in one place: the tables of all resources as a tree of segments.
+ * route - every path that docket-api answers, in one place: the tables of all resources as a tree
+ * of segments.
  *
  * Threads: built once by the first caller; read-only then.
  */
@@ -12,7 +13,7 @@ enum { ROUTE_ALLOWED_BYTES = 64 };
 struct route_match {
     const struct api_route *route;      /* NULL: no such path, or not this method */
     const char *params[API_PARAMS_MAX]; /* the arena's */
-    char allowed[ROUTE_ALLOWED_BYTES];  /* methods of this path, "GET, POST"; "" when there is no such path */
+    char allowed[ROUTE_ALLOWED_BYTES];  /* methods of this path, "GET, POST"; "": no such path */
 };
 
 /* `path` as it came, decoded. HEAD is answered as GET. */

@@ -1,5 +1,6 @@
 /*
- * scope - what a client may do: the registry of scopes, and the roles, which are sets of them (rest.md 2.1).
+ * scope - what a client may do: the registry of scopes, and the roles, which are sets of them
+ * (rest.md 2.1).
  *
  * Threads: any; tables are constant.
  */

@@ -1,8 +1,10 @@
 /*
- * server - docket-api's HTTP side: takes calls, checks each in the contract's order, and runs its handler.
+ * server - docket-api's HTTP side: takes calls, checks each in the contract's order, and runs its
+ * handler.
  *
- * A call whose handler never waits is answered on the thread that has read it. Others go to a pool of threads, each
- * with a connection to PostgreSQL, by a bounded queue: when that is full the answer is 503 at once.
+ * A call whose handler never waits is answered on the thread that has read it. Others go to a pool
+ * of threads, each with a connection to PostgreSQL, by a bounded queue: when that is full the
+ * answer is 503 at once.
  *
  * Threads:   by main() only. api_again() (api.h): any.
  */
@@ -12,7 +14,8 @@
 
 struct server;
 
-/* Listens, and answers what needs no database. `api` must outlive the server; its queues need not be there yet. */
+/* Listens, and answers what needs no database. `api` must outlive the server; its queues need not
+ * be there yet. */
 int server_start(struct api *api, struct server **ret, struct err *err) MUST_CHECK;
 /* From now on calls that need the database are taken up; before, they are a 503. */
 void server_open(struct server *server);

@@ -54,7 +54,7 @@ struct family {
 
 /* The process has one set of numbers, as it has one log. */
 static struct family families[METRICS] = {
-#define METRIC(name, word, type, labels, help) { word, labels, help, type, 0, { 0 } },
+#define METRIC(name, word, type, labels, help) { word, labels, help, type, 0, { NULL } },
 #include "common/metric.tbl.h"
 #undef METRIC
 };
