@@ -5,7 +5,7 @@
  *
  * Each connection sends its next shot when the answer before is there; the file is begun anew when it is through.
  * With --rate, shots are due at fixed times, and an answer's time counts from when its shot was due, so that a server
- * that stalls cannot hide the calls it held up. --times writes a line a call: shot, sent (microseconds since the
+ * that stalls cannot hide the calls it held up. --times writes a line a call: shot, that time (microseconds since the
  * epoch), microseconds until the answer, status. Prints one JSON line.
  *
  * One thread, one epoll. Only answers with a Content-Length are understood, which is what docket sends.
@@ -31,7 +31,7 @@ enum { ANSWER_BYTES_MAX = 16 << 20, READ_BYTES = 64 << 10, EVENTS = 256, CONNECT
 struct timing {
     uint32_t shot;
     int32_t status; /* 0: the connection broke */
-    usec_t sent, took;
+    usec_t from, took; /* wall clock; how long */
 };
 
 struct connection {
@@ -127,8 +127,9 @@ static void call_start(struct load *load, struct connection *connection)
 
     connection->busy = true;
     connection->sent_bytes = 0;
-    connection->timing = (struct timing){ .shot = (uint32_t)((size_t)number % load->file.count), .sent = usec_now() };
+    connection->timing = (struct timing){ .shot = (uint32_t)((size_t)number % load->file.count) };
     connection->counts_from = load->rate > 0 ? due_time(load, number) : usec_monotonic();
+    connection->timing.from = usec_now() - (usec_monotonic() - connection->counts_from);
     if (!send_more(load, connection))
         connection_broke(load, connection);
 }
@@ -223,7 +224,7 @@ static void write_times(const struct load *load, const char *path)
     for (long i = 0; i < load->done; i++) {
         const struct timing *timing = &load->timings[i];
 
-        fprintf(file, "%u,%lld,%lld,%d\n", timing->shot, (long long)timing->sent, (long long)timing->took,
+        fprintf(file, "%u,%lld,%lld,%d\n", timing->shot, (long long)timing->from, (long long)timing->took,
                 timing->status);
     }
     fclose(file);

@@ -204,7 +204,7 @@ def load(port, file, **options):
 
 
 def read_times(path):
-    """bench_load's --times: (shot, sent_us, took_us, status) each."""
+    """bench_load's --times: (shot, from_us, took_us, status) each."""
     for line in path.read_text().splitlines():
         yield tuple(map(int, line.split(",")))
 
@@ -389,7 +389,7 @@ def callbacks(bench):
     if answers["failed"] or burst["failed"]:
         raise StackError(f"replies failed: {answers}, {burst}")
     approved = {request: at for request, type, _, at in bench.events() if type == "docket.request.approved.v1"}
-    took = [approved[ids[number]] - sent / 1000 for number, sent, _, _ in read_times(times)]
+    took = [approved[ids[number]] - begun / 1000 for number, begun, _, _ in read_times(times)]
     yield ("callbacks", burst["rate"], "replies/s", health["rate"],
            {"replies": count - steady, "p50_ms": burst["p50_ms"], "p99_ms": burst["p99_ms"]})
     yield ("reply_to_approved_p99", percentile(took, 0.99), "ms", None,
@@ -404,25 +404,28 @@ def wait_approved(bench, count):
 
 
 def neighbour(bench):
-    """A fast endpoint at a moderate rate, alone and then beside one that takes 5 s."""
+    """A fast endpoint at a moderate rate: alone, beside one that takes 5 s, and alone again."""
     rate, count = 200, bench.scaled(4000)
     arrivals = bench.files / "arrivals"
     bench.start_sink("--delay-ms", 5000, "--arrivals", arrivals)
     write_shots(bench.files / "single", create_shots(bench.stack.api.port, count, 1))
     bench.worker.start()
-    waits = {}
-    for name, paths in (("alone", ["/alone"]), ("beside", ["/beside", "/slow"])):
+
+    def waits(calls, *paths):
         bench.set_webhooks(*paths)
-        answers = load(bench.stack.api.port, bench.files / "single", connections=16, count=count, rate=rate)
+        answers = load(bench.stack.api.port, bench.files / "single", connections=16, count=calls, rate=rate)
         if answers["failed"]:
             raise StackError(f"creates failed: {answers}")
-        bench.sink.wait_count(f"/{name}", count)
-        waits[name] = arrival_waits(bench, arrivals, f"/{name}")
+        bench.sink.wait_count(paths[0], calls)
         bench.deny_waiting()  # the next webhooks are none of theirs
-    alone, beside = (percentile(waits[name], 0.99) for name in ("alone", "beside"))
-    yield ("neighbour_p99", beside, "ms", alone,
-           {"alone_p50_ms": percentile(waits["alone"], 0.5), "beside_p50_ms": percentile(waits["beside"], 0.5),
-            "rate": rate, "slow_calls_begun": bench.sink.stats("/slow")["count"]})
+        return arrival_waits(bench, arrivals, paths[0])
+
+    waits(count // 10, "/warm")
+    alone, beside = waits(count // 2, "/alone"), waits(count, "/beside", "/slow")
+    alone += waits(count // 2, "/again")
+    yield ("neighbour_p99", percentile(beside, 0.99), "ms", percentile(alone, 0.99),
+           {"alone_p50_ms": percentile(alone, 0.5), "beside_p50_ms": percentile(beside, 0.5), "rate": rate,
+            "slow_calls_begun": bench.sink.stats("/slow")["count"]})
 
 
 def arrival_waits(bench, arrivals, path):
