@@ -6,8 +6,6 @@ import pytest
 
 from utils import Answer, must, must_all
 
-MANUAL_ONLY = "pending"
-
 
 def review(api, verb, body):
     return must(api.patch(f"/privacy-request/administrate/{verb}", body))
