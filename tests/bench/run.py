@@ -255,13 +255,14 @@ def profiled(bench):
         return
     record = RESULTS / f"{bench.name}.perf"
     bench.database.execute("select pg_stat_statements_reset()")
-    perf = subprocess.Popen(["perf", "record", "-q", "-g", "-F", "499", "-p", str(bench.worker.pid), "-o", record],
+    perf = subprocess.Popen(["perf", "record", "-q", "--call-graph", "dwarf,8192", "-F", "199", "-p", str(bench.worker.pid), "-o", record],
                             stderr=subprocess.PIPE, text=True)
     yield
     perf.send_signal(2)
     print(perf.communicate()[1], end="")
-    print_perf(record, "comm,dso")
-    print_perf(record, "dso,symbol")
+    print_perf(record, "--no-children", "--sort", "comm,dso")
+    print_perf(record, "--no-children", "--sort", "dso,symbol")
+    print_perf(record, "--children", "--sort", "dso,symbol", only="docket-worker")
     print(f"  the whole of it: perf report -i {record.relative_to(ROOT)}\n")
     statements = bench.database.execute(
         "select calls, total_exec_time, rows, regexp_replace(query, '\\s+', ' ', 'g') from pg_stat_statements "
@@ -272,11 +273,12 @@ def profiled(bench):
         print(f"  {calls:>8} {took:>10.0f} {rows:>9}  {text[:120]}")
 
 
-def print_perf(record, sort):
-    """Where the samples fell, without callers."""
-    done = subprocess.run(["perf", "report", "--stdio", "-g", "none", "--no-children", "--percent-limit", "1",
-                           "--sort", sort, "-i", record], capture_output=True, text=True, check=False)
-    print("\n".join(line for line in done.stdout.splitlines() if line and not line.startswith("#")), "\n")
+def print_perf(record, *options, only=""):
+    """Where the samples fell; lines of `only` when that is given."""
+    done = subprocess.run(["perf", "report", "--stdio", "-g", "none", "--percent-limit", "1.5", *options, "-i", record],
+                          capture_output=True, text=True, check=False)
+    print("\n".join(line.rstrip(" -") for line in done.stdout.splitlines()
+                    if line and line[0] != "#" and only in line), "\n")
 
 
 # --- figures: each yields (name, value, unit, ceiling or None, what else is worth knowing) -----------------
