@@ -381,13 +381,25 @@ static PGresult *db_send_text(struct db *db, const char *text)
     return db_receive(db, PQsendQuery(db->conn, text));
 }
 
+/* What an idle connection has to read is its end, and perhaps why: the server was restarted. Found before the next
+ * statement is sent, that costs nobody an error. */
+static bool db_is_alive(const struct db *db)
+{
+    struct pollfd socket = { .fd = PQsocket(db->conn), .events = POLLIN };
+
+    while (PQstatus(db->conn) == CONNECTION_OK && poll(&socket, 1, 0) > 0)
+        if (!PQconsumeInput(db->conn))
+            return false;
+    return PQstatus(db->conn) == CONNECTION_OK;
+}
+
 static int db_connect(struct db *db, struct err *err)
 {
     const char *keys[] = { "dbname", "application_name", "connect_timeout", "client_encoding", NULL };
     const char *values[] = { db->url, db->program, "5", "UTF8", NULL };
 
     db->deadline = usec_monotonic() + db->patience;
-    if (db->conn && PQstatus(db->conn) == CONNECTION_OK)
+    if (db->conn && (db->in_transaction ? PQstatus(db->conn) == CONNECTION_OK : db_is_alive(db)))
         return 0;
     if (db->in_transaction)
         return err_cause(err, ERR_UNAVAILABLE, "postgresql: connection lost in a transaction");
