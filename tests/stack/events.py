@@ -1,11 +1,12 @@
 """What is on the bus, read as a stranger would: CloudEvents in Kafka's binary mode, held against schemas/events."""
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
@@ -79,8 +80,7 @@ class Bus:
         """What is there by now is not read, however much it is."""
         name = self._name(topic)
         for partition in self._partitions(name):
-            place = TopicPartition(name, partition)
-            self._next[name, partition] = self._consumer.get_watermark_offsets(place, timeout=10)[1]
+            self._next[name, partition] = self._bounds(name, partition)[1]
 
     def records(self, topic="lifecycle", key=None):
         """All events of `<prefix>.<topic>` up to now, each checked; in the order of each partition."""
@@ -104,10 +104,18 @@ class Bus:
     def _partitions(self, name):
         return self._consumer.list_topics(name, timeout=10).topics[name].partitions
 
+    def _bounds(self, name, partition):
+        """Its first and its next offset; waits for a leader where there is none yet, or not again."""
+        def ask():
+            with contextlib.suppress(KafkaException):
+                return self._consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=5)
+
+        return wait_until(ask, 30, f"a leader of {name}, partition {partition}")
+
     def _fetch(self, name):
         ends = {}
         for partition in self._partitions(name):
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=10)
+            low, high = self._bounds(name, partition)
             start = self._next.get((name, partition), low)
             if start < high:
                 ends[partition] = high

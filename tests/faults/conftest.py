@@ -1,0 +1,63 @@
+"""One stack of its own for all tests of faults, which run one after another: they kill what others would need."""
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stack"))
+
+import pytest
+
+from fixtures import *  # noqa: F403
+from load import Replier
+from stack import Servers, Stack, remove_run, temporary_run
+
+SETTINGS = {
+    "DOCKET_WEBHOOK_TIMEOUT": "10s",
+    "DOCKET_WEBHOOK_RETRY_SCHEDULE": "500ms,1s,2s,2s,2s,2s,5s,5s,5s,5s,5s,5s",
+}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "settings(**variables): DOCKET_* variables for the programs of this test")
+
+
+def pytest_runtest_makereport(item, call):
+    if call.excinfo is not None:
+        item.session.config.docket_failed = True
+
+
+@pytest.fixture(scope="session")
+def stack(request):
+    run = temporary_run("faults")
+    servers = Servers(run)
+    preset = os.environ.get("DOCKET_PRESET", "release")
+    try:
+        servers.start()
+        stack = Stack(run, servers, preset, "docket_faults", settings=dict(SETTINGS))
+        stack.prepare()
+        yield stack.start()
+        stack.stop()
+    finally:
+        servers.stop()
+        if getattr(request.config, "docket_failed", False):
+            servers.remove_data()
+            print(f"\nlogs: {run.path}")
+        else:
+            remove_run(run.path)
+
+
+@pytest.fixture
+def seed():
+    """Of what is left to chance; DOCKET_TEST_SEED=... chooses the same again."""
+    seed = os.environ.get("DOCKET_TEST_SEED") or secrets.token_hex(4)
+    print(f"seed {seed}")
+    return seed
+
+
+@pytest.fixture
+def replier(stack):
+    replier = Replier(stack.callback)
+    yield replier
+    replier.close()
