@@ -280,3 +280,37 @@ def test_a_request_is_made_by_the_configuration_of_its_moment(api, receiver, ide
                                    and convert_from(o.payload, 'UTF8')::jsonb ->> 'delivery_id' = d.id))
     """, ([request["id"] for request in made],)).fetchall()
     assert wrong == []
+
+
+def test_a_lost_connection_leaves_nothing_half_made(api, receiver, identity, db):
+    """The writer's connection is cut again and again: a caller gets the request or a 503, the database all or nothing."""
+    api.make_webhooks(receiver, crm=Answer())
+    mine, stop, answers = identity.derived(), threading.Event(), []
+
+    def create():
+        while not stop.is_set():
+            answers.append(api.anonymous().post("/privacy-request", [element(identity, external_id=mine)] * 2))
+
+    callers = [threading.Thread(target=create) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for _ in range(20):
+        done = len(answers)
+        db.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'docket-api create'")
+        wait_until(lambda: len(answers) > done + 4, 15, "calls to be answered")
+    stop.set()
+    for caller in callers:
+        caller.join()
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    made = {request["id"] for answer in answers if answer.status_code == 200 for request in must_all(answer)}
+    stored = {request_id for request_id, in db.execute("select id from privacy_request where external_id = %s", (mine,))}
+    assert made <= stored
+    halves = db.execute("""
+        select p.id from privacy_request p where p.external_id = %s and not (
+            exists (select from request_key k where k.request_id = p.id)
+            and (select count(*) from identity_hash h where h.request_id = p.id) = 1
+            and (select count(*) from webhook_delivery d where d.request_id = p.id) = 1
+            and (select array_agg(e.seq order by e.seq) from request_event e
+                 where e.request_id = p.id and e.seq <= 2) = array[1, 2]::bigint[])
+    """, (mine,)).fetchall()
+    assert halves == []
