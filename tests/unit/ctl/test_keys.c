@@ -36,11 +36,13 @@ static struct config *config_of(struct test *test)
     const char *path = printed(test);
     struct config *config = NULL;
 
-    /* docket-worker reads all three keys; it wants these, too. */
+    /* docket-api reads all three keys; it wants these, too. */
     setenv("DOCKET_POSTGRES_URL", "postgresql://", 1);
     setenv("DOCKET_KAFKA_BROKERS", "localhost", 1);
     setenv("DOCKET_REDIS_URL", "redis://localhost", 1);
-    assert_int_equal(config_load(CONFIG_WORKER, path, &config, &test->err), 0);
+    setenv("DOCKET_ROOT_CLIENT_ID", "root", 1);
+    setenv("DOCKET_ROOT_CLIENT_SECRET", "a secret of no one", 1);
+    assert_int_equal(config_load(CONFIG_API, path, &config, &test->err), 0);
     unlink(path);
     return config;
 }
