@@ -15,8 +15,8 @@
 
 enum {
     READ_MESSAGES = 512,   /* from the queue at once */
-    FETCH_WORKS = 256,     /* looked up at once */
-    ACTIVE_WORKS = 1536,   /* looked up and not over: what may wait for its call */
+    FETCH_WORKS = 512,     /* looked up at once */
+    ACTIVE_WORKS = 4096,   /* looked up and not over: what may wait for its call */
     TICK_MS = 50,
     COMMIT_MS = 250,
     CALLBACK_BYTES = 65536,
