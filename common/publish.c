@@ -525,6 +525,8 @@ void publish_outbox(struct publisher *publisher, int64_t outbox, const struct pu
             if (sent_seq(publisher, records[i].request_id) < records[i].seq &&
                 !event_try(publisher, box, &records[i]))
                 box->incomplete = true;
+        if (box->incomplete)
+            ids_add(&publisher->left, outbox); /* soon again: what it waits for may be gone by then */
         box_check(publisher, box);
     }
     pthread_mutex_unlock(&publisher->lock);

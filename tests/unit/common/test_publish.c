@@ -156,6 +156,7 @@ static void what_the_relay_must_hold_back_keeps_its_row(void **state)
         publisher_poll(publisher, 10 * USEC_PER_MS);
     assert_int_equal(publisher_underway(publisher, &oldest), 0);
     assert_int_equal(publish_take_acked(publisher, &outbox, 1), 0);
+    assert_int_equal(take_left(publisher), 8); /* and is soon tried again */
     publisher_free(publisher, USEC_PER_S);
 }
 
