@@ -49,7 +49,7 @@ struct intake {
     struct partition *partitions;
     struct work_queue soon, first_steps; /* not looked up yet */
     int active, underway;                /* looked up; in all */
-    bool fetching, stopping, closed, reloading;
+    bool fetching, stopping, closed, reloading, broken;
     struct arena *arena, *scratch;       /* the fetch's; a message's */
     struct work *fetched[FETCH_WORKS];
     int fetched_count;
@@ -289,6 +289,16 @@ static void hold_back(struct intake *intake)
         pause_partitions(intake, false);
 }
 
+/* After a fatal one (another process has this worker's name, say) the consumer reads nothing ever again. */
+static void read_error(struct intake *intake, rd_kafka_resp_err_t error)
+{
+    if (error == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        return;
+    log_warn("intake.kafka", log_word("cause", rd_kafka_err2name(error)));
+    if (rd_kafka_fatal_error(intake->consumer, NULL, 0))
+        intake->broken = true;
+}
+
 static void read_messages(struct intake *intake)
 {
     rd_kafka_message_t *messages[READ_MESSAGES];
@@ -300,8 +310,8 @@ static void read_messages(struct intake *intake)
         for (ssize_t i = 0; i < count; i++) {
             if (!messages[i]->err)
                 read_message(intake, messages[i]);
-            else if (messages[i]->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
-                log_warn("intake.kafka", log_word("cause", rd_kafka_err2name(messages[i]->err)));
+            else
+                read_error(intake, messages[i]->err);
             rd_kafka_message_destroy(messages[i]);
         }
         if (count < READ_MESSAGES)
@@ -469,6 +479,11 @@ int intake_underway(const struct intake *intake)
     return intake->underway;
 }
 
+bool intake_is_broken(const struct intake *intake)
+{
+    return intake->broken;
+}
+
 bool intake_is_reading(const struct intake *intake)
 {
     return intake->reloading;
@@ -502,7 +517,8 @@ static int consumer_new(struct intake *intake, struct err *err)
         { "heartbeat.interval.ms", "1500" },
         { "fetch.min.bytes", "16384" }, /* many small answers cost the broker more than the records do, */
         { "fetch.wait.max.ms", "10" },  /* and a reply can wait this long */
-        { "queued.max.messages.kbytes", "16384" },
+        { "queued.min.messages", "10000" },
+        { "queued.max.messages.kbytes", "4096" },
         { "topic.metadata.refresh.interval.ms", "30000" },
     };
     for (size_t i = 0; i < COUNT_OF(settings); i++)

@@ -61,7 +61,7 @@ static void on_turn(uv_timer_t *timer)
     struct app *app = timer->data;
 
     health_turn(app->health);
-    if (app->stopping_since && is_done(app))
+    if (intake_is_broken(app->intake) || (app->stopping_since && is_done(app)))
         uv_stop(&app->loop);
 }
 
@@ -148,6 +148,7 @@ int main(int argc, char **argv)
     _cleanup_(config_freep) struct config *config = NULL;
     struct app app = { 0 };
     struct err err;
+    bool broken;
     int rest, r;
 
     r = config_main(CONFIG_WORKER, "docket-worker", "Runs privacy requests: calls webhooks, records what came of it.",
@@ -166,8 +167,9 @@ int main(int argc, char **argv)
     app_watch(&app);
     log_info("worker.started", log_word("listen", config->worker_listen));
     uv_run(&app.loop, UV_RUN_DEFAULT);
+    broken = intake_is_broken(app.intake);
     app_close(&app);
     log_info("worker.stopped");
     curl_global_cleanup();
-    return EXIT_SUCCESS;
+    return broken ? EXIT_FAILURE : EXIT_SUCCESS;
 }
