@@ -60,14 +60,15 @@ static void on_parked(void *context, PGresult **results, const struct err *err)
     }
 }
 
-/* Every connection of a webhook that has room, with how much. */
+/* Every connection that has room, with how much: also those that webhooks were moved away from, as what was parked
+ * by then stands under them. */
 static int add_room(struct chores *chores, struct db_column *ids, struct db_column *rooms)
 {
     const struct catalog *catalog = intake_catalog(chores->intake);
     int count = 0, left = PARK_CLAIM_MAX;
 
-    for (int i = 0; catalog && i < catalog->webhook_count; i++) {
-        const struct catalog_connection *connection = catalog->webhooks[i].connection;
+    for (int i = 0; catalog && i < catalog->connection_count; i++) {
+        const struct catalog_connection *connection = &catalog->connections[i];
         int room = dispatch_room(chores->dispatch, connection->id);
 
         if (room > left)
@@ -75,7 +76,7 @@ static int add_room(struct chores *chores, struct db_column *ids, struct db_colu
         if (!room)
             continue;
         left -= room;
-        db_add_text(ids, connection->id);
+        db_add_text(ids, webhook->id);
         db_add_int(rooms, room);
         count++;
     }

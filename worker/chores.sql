@@ -1,11 +1,11 @@
 -- name: park_claim
 with room as (
-    select * from unnest($1::text[], $2::bigint[]) as r(connection_id, calls)
+    select * from unnest($1::text[], $2::bigint[]) as r(webhook_id, calls)
 ), due as materialized (
     select d.request_id, d.id
     from room r cross join lateral (
         select w.request_id, w.id from webhook_delivery w
-        where w.connection_id = r.connection_id and w.state = 'waiting' and w.due_at <= now()
+        where w.webhook_id = r.webhook_id and w.state = 'waiting' and w.due_at <= now()
         order by w.due_at limit r.calls for update skip locked) d
 )
 update webhook_delivery w set due_at = now() + $3::bigint * interval '1 microsecond'

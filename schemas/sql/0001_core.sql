@@ -213,7 +213,7 @@ create table webhook_delivery (
     id            text collate "C" not null,           -- the webhook-id header, the same over all attempts
     kind          text not null,           -- pre_approval
     webhook_id    text collate "C" not null,
-    connection_id text collate "C" not null,           -- the endpoint
+    connection_id text collate "C" not null,           -- the webhook's, when the call was owed
     state         text not null default 'waiting'
                   check (state in ('waiting', 'held', 'delivered', 'given_up')),
     attempts      integer not null default 0,
@@ -224,7 +224,7 @@ create table webhook_delivery (
     primary key (request_id, id)
 ) with (fillfactor = 70);
 -- Without `state`, so that an update that settles a call touches no index. Only what waits has a due_at.
-create index webhook_delivery_due on webhook_delivery (connection_id, due_at) where due_at is not null;
+create index webhook_delivery_due on webhook_delivery (webhook_id, due_at) where due_at is not null;
 
 create table webhook_attempt (
     request_id  text collate "C" not null,
