@@ -248,21 +248,21 @@ def percentile(values, share):
 
 
 @contextlib.contextmanager
-def profiled(bench):
-    """What the worker and PostgreSQL do meanwhile, printed at the end; nothing unless it was asked for."""
+def profiled(bench, program):
+    """What a program and PostgreSQL do meanwhile, printed at the end; nothing unless it was asked for."""
     if not bench.options.profile:
         yield
         return
     record = RESULTS / f"{bench.name}.perf"
     bench.database.execute("select pg_stat_statements_reset()")
-    perf = subprocess.Popen(["perf", "record", "-q", "--call-graph", "dwarf,8192", "-F", "199", "-p", str(bench.worker.pid), "-o", record],
+    perf = subprocess.Popen(["perf", "record", "-q", "--call-graph", "dwarf,8192", "-F", "199", "-p", str(program.pid), "-o", record],
                             stderr=subprocess.PIPE, text=True)
     yield
     perf.send_signal(2)
     print(perf.communicate()[1], end="")
     print_perf(record, "--no-children", "--sort", "comm,dso")
     print_perf(record, "--no-children", "--sort", "dso,symbol")
-    print_perf(record, "--children", "--sort", "dso,symbol", only="docket-worker")
+    print_perf(record, "--children", "--sort", "dso,symbol", only=program.binary_name)
     print(f"  the whole of it: perf report -i {record.relative_to(ROOT)}\n")
     statements = bench.database.execute(
         "select calls, total_exec_time, rows, regexp_replace(query, '\\s+', ' ', 'g') from pg_stat_statements "
@@ -310,7 +310,7 @@ def dispatch(bench):
     alone = libcurl_alone(bench, count)
     began, used = time.time(), cpu_by_part(bench)
     bench.worker.start(wait=False)
-    with profiled(bench):
+    with profiled(bench, bench.worker):
         bench.sink.wait_count("/fast", count)
         bench.wait_settled()
     parts = {name: (seconds - used.get(name, 0)) * 1000 / count for name, seconds in cpu_by_part(bench).items()}
@@ -339,7 +339,8 @@ def create(bench):
     created = 0
     for name, requests_a_call, connections in (("single", 1, 32), ("bulk", BULK, 8)):
         health = load(port, bench.files / "health", connections=connections, seconds=seconds / 3)
-        answers = load(port, bench.files / name, connections=connections, seconds=seconds)
+        with profiled(bench, bench.stack.api):
+            answers = load(port, bench.files / name, connections=connections, seconds=seconds)
         if answers["failed"]:
             raise StackError(f"{name} creates failed: {answers}")
         created += answers["calls"] * requests_a_call
@@ -386,7 +387,8 @@ def callbacks(bench):
     answers = load(port, bench.files / "steady", connections=32, count=steady, rate=rate, times=times)
     wait_approved(bench, steady)
     health = load(port, bench.files / "health", connections=32, seconds=5)
-    burst = load(port, bench.files / "burst", connections=32, count=count - steady)
+    with profiled(bench, bench.stack.callback):
+        burst = load(port, bench.files / "burst", connections=32, count=count - steady)
     wait_approved(bench, count)
     if answers["failed"] or burst["failed"]:
         raise StackError(f"replies failed: {answers}, {burst}")
@@ -525,7 +527,7 @@ def run(names, options):
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*FIGURES, *ALSO_CALLED]))
-    parser.add_argument("--profile", action="store_true", help="perf of the worker and PostgreSQL's statements")
+    parser.add_argument("--profile", action="store_true", help="where the time goes: perf of the program, PostgreSQL's statements")
     parser.add_argument("--scale", type=float, default=1, help="as many requests and seconds, times this")
     options = parser.parse_args()
     names = [ALSO_CALLED.get(name, name) for name in options.names] or list(FIGURES)
