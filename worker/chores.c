@@ -60,16 +60,15 @@ static void on_parked(void *context, PGresult **results, const struct err *err)
     }
 }
 
-/* Every connection that has room, with how much: also those that webhooks were moved away from, as what was parked
- * by then stands under them. */
+/* Every webhook whose endpoint has room, with how much. By the webhook, as it may have moved to another endpoint. */
 static int add_room(struct chores *chores, struct db_column *ids, struct db_column *rooms)
 {
     const struct catalog *catalog = intake_catalog(chores->intake);
     int count = 0, left = PARK_CLAIM_MAX;
 
-    for (int i = 0; catalog && i < catalog->connection_count; i++) {
-        const struct catalog_connection *connection = &catalog->connections[i];
-        int room = dispatch_room(chores->dispatch, connection->id);
+    for (int i = 0; catalog && i < catalog->webhook_count; i++) {
+        const struct catalog_webhook *webhook = &catalog->webhooks[i];
+        int room = dispatch_room(chores->dispatch, webhook->connection->id);
 
         if (room > left)
             room = left;
@@ -100,6 +99,7 @@ static void park(struct chores *chores)
     }
     /* The lease outlives the longest call; a worker that dies leaves the delivery due again by then. */
     db_int(args, 2 * chores->config->webhook_timeout + 15 * USEC_PER_S);
+    db_int(args, PARK_CLAIM_MAX);
     group = pipe_group_new(chores->pipe);
     pipe_add(group, &SQL_park_claim, args);
     chores->parking = true;
