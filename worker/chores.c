@@ -64,17 +64,14 @@ static void on_parked(void *context, PGresult **results, const struct err *err)
 static int add_room(struct chores *chores, struct db_column *ids, struct db_column *rooms)
 {
     const struct catalog *catalog = intake_catalog(chores->intake);
-    int count = 0, left = PARK_CLAIM_MAX;
+    int count = 0;
 
     for (int i = 0; catalog && i < catalog->webhook_count; i++) {
         const struct catalog_webhook *webhook = &catalog->webhooks[i];
         int room = dispatch_room(chores->dispatch, webhook->connection->id);
 
-        if (room > left)
-            room = left;
         if (!room)
             continue;
-        left -= room;
         db_add_text(ids, webhook->id);
         db_add_int(rooms, room);
         count++;

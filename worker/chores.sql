@@ -7,6 +7,7 @@ with room as (
         select w.request_id, w.id from webhook_delivery w
         where w.webhook_id = r.webhook_id and w.state = 'waiting' and w.due_at <= now()
         order by w.due_at limit r.calls for update skip locked) d
+    limit $4::bigint
 )
 update webhook_delivery w set due_at = now() + $3::bigint * interval '1 microsecond'
 from due where w.request_id = due.request_id and w.id = due.id
