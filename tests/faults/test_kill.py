@@ -41,7 +41,7 @@ def test_programs_killed_under_load_lose_nothing(stack, api, receiver, identity,
     stack.start(workers=2)
     bus.skip()
     make_webhooks(api, receiver, replier)
-    creator = Creator(api, identity, f"kill-{seed}", REQUESTS, pause=0.3)
+    creator = Creator(api, identity, f"kill-{seed}", REQUESTS, pause=0.5)
     killer = Killer(stack, seed)
     creator.start()
     killer.start()

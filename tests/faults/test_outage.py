@@ -61,7 +61,7 @@ def test_a_server_away_for_twenty_seconds_loses_nothing(stack, api, receiver, id
     held = {word: held_calls(api, receiver, identity, word) for word in ("good", "bad")}
     pids = {program.name: program.pid for program in stack.programs}
     over = []
-    creator = Creator(api, identity, f"{name}-{seed}", 100_000, pause=0.5, until=lambda: bool(over))
+    creator = Creator(api, identity, f"{name}-{seed}", 100_000, pause=1, until=lambda: bool(over))
     creator.start()
     wait_until(lambda: len(replier.settled) >= 60, 30, "the load to run")
     server.stop()

@@ -1,5 +1,7 @@
 """Nothing that waits is forgotten when webhooks and connections change under it."""
 
+import pytest
+
 from utils import Answer, Reply, must, must_all, wait_until
 
 DISABLED = "Webhook '{}' was not called: its connection is disabled"
@@ -167,6 +169,24 @@ def test_a_webhook_moved_off_a_disabled_connection_is_called(api, receiver, iden
     must(api.patch("/dsr/webhook/pre_approval/crm", {"connection_config_key": "new_crm"}))
     api.wait_status(request_id, "complete")
     assert receiver.calls("/crm", request_id) == []
+
+
+@pytest.mark.parametrize("delete", [False, True], ids=["kept", "deleted"])
+def test_what_was_parked_is_called_where_its_webhook_was_moved_to(api, receiver, identity, db, delete):
+    """Whatever became of the connection that it was parked for."""
+    api.make_webhooks(receiver, crm=Answer(503))
+    request_id = waiting_requests(api, receiver, identity, "/crm", 1)[0]
+    later = "update webhook_delivery set due_at = now() + interval '%s' where request_id = %%s and state = 'waiting'"
+    wait_until(lambda: db.execute(later % "1 hour", (request_id,)).rowcount, 10, "the next attempt to be planned")
+    api.make_connection("new_crm", receiver.script("/new", Reply("eligible")))
+    must(api.patch("/dsr/webhook/pre_approval/crm", {"connection_config_key": "new_crm"}))
+    if delete:
+        must(api.delete("/connection/crm"), 204)
+    another = api.create_request(identity())["id"]  # by then the worker has seen the new configuration
+    api.wait_status(another, "complete")
+    db.execute(later % "0 seconds", (request_id,))
+    api.wait_status(request_id, "complete")
+    assert len(receiver.calls("/new", request_id)) == 1
 
 
 def test_a_new_url_is_used_from_the_next_call_on(api, receiver, identity):

@@ -323,6 +323,14 @@ def test_an_endpoint_has_no_more_calls_at_once_than_allowed(stack, api, receiver
     assert receiver.most_under_way("/crm") <= 2
 
 
+def test_many_endpoints_that_fail_are_all_tried_again(api, receiver, identity):
+    """More than what one look at the parked calls takes up, were each given its full room."""
+    names = [f"hook_{number}" for number in range(20)]
+    api.make_webhooks(receiver, **{name: [Answer(503), Reply("eligible")] for name in names})
+    api.wait_status(api.create_request(identity())["id"], "complete", timeout=30)
+    assert all(len(receiver.calls(f"/{name}")) == 2 for name in names)
+
+
 def breaker_state(worker):
     lines = [line for line in worker.metrics().splitlines() if line.startswith("docket_breaker_state{")]
     return [line.rpartition(" ")[2] for line in lines if 'endpoint="crm"' in line]
