@@ -304,6 +304,8 @@ def test_a_lost_connection_leaves_nothing_half_made(api, receiver, identity, db)
     stop.set()
     for caller in callers:
         caller.join()
+    wait_until(lambda: api.anonymous().post("/privacy-request", [element(identity)]).status_code == 200, 15,
+               "the writer to be back")
     assert {answer.status_code for answer in answers} <= {200, 503}
     made = {request["id"] for answer in answers if answer.status_code == 200 for request in must_all(answer)}
     rows = db.execute("select id from privacy_request where external_id = %s", (mine,)).fetchall()
