@@ -12,7 +12,7 @@ enum {
     TICK_MS = 100,
     PARK_CLAIM_MAX = 512,   /* deliveries at once */
     SWEEP_PAGE = 256,       /* requests at once */
-    RELAY_OUTBOXES = 16,
+    RELAY_OUTBOXES = 256,
     GAUGE_S = 15,
 };
 

@@ -29,12 +29,14 @@ update review_sweep set cursor = $2::text, lease_until = now() + interval '30 se
 delete from review_sweep where id = $1::bigint
 
 -- name: relay_claim
--- `first`: no earlier event of the request is in the outbox.
+-- The oldest rows that are due, while no other worker has any: events follow each other over rows, so two relays
+-- would wait for each other at every step. `first`: no earlier event of the request is in the outbox.
 with due as materialized (
-    select id, request_ids, seqs from request_outbox where due_at <= now()
+    select id, request_ids, seqs from request_outbox
+    where due_at <= now() and not exists (select from request_outbox o where o.relayed and o.due_at > now())
     order by id limit $1::bigint for update skip locked
 ), taken as (
-    update request_outbox o set due_at = now() + interval '5 seconds' from due where o.id = due.id
+    update request_outbox o set due_at = now() + interval '5 seconds', relayed = true from due where o.id = due.id
 )
 select d.id, e.request_id, e.seq, e.type, e.source, e.cause, e.traceparent, e.time, e.payload, e.chain,
        (e.request_id, e.seq) in (select p.request_id, min(p.seq)

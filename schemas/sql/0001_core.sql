@@ -197,10 +197,11 @@ create table request_event (
 
 -- What is committed and not yet known to be on the topic: a row a transaction, with all of its events. It goes
 -- once Kafka has acknowledged them, so this stays as small as what is under way; `due_at` is when the relay may
--- take it up.
+-- take it up, and `relayed` that it has: then `due_at` is the end of its lease.
 create table request_outbox (
     id          bigint generated always as identity primary key,
     due_at      timestamptz not null,
+    relayed     boolean not null default false,
     request_ids text[] not null,
     seqs        bigint[] not null
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
