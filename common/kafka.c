@@ -75,6 +75,10 @@ int kafka_conf(const struct config *config, rd_kafka_conf_t **ret, struct err *e
         rd_kafka_conf_set(conf, "bootstrap.servers", config->kafka_brokers, problem,
                           sizeof(problem)) != RD_KAFKA_CONF_OK)
         return err_set(err, ERR_BAD_REQUEST, "DOCKET_KAFKA_BROKERS: %s", problem);
+    /* A broker that comes back is found within a second, not within librdkafka's ten. */
+    if (rd_kafka_conf_set(conf, "reconnect.backoff.max.ms", "1000", problem, sizeof(problem)) !=
+        RD_KAFKA_CONF_OK)
+        return err_cause(err, ERR_INTERNAL, "kafka: %s", problem);
     r = properties_set(conf, config->kafka_properties, err);
     if (r < 0)
         return r;
