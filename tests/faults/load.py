@@ -8,6 +8,7 @@ definite answer. What must be true of all of it in the end is in `problems_of`.
 import http.client
 import json
 import queue
+import re
 import threading
 import time
 from collections import Counter, defaultdict
@@ -152,7 +153,7 @@ class Creator(threading.Thread):
     def __init__(self, api, identity, prefix, count, pause=0.0, until=None):
         super().__init__(daemon=True)
         self.port = int(api.url.rpartition(":")[2])
-        self.identity = identity
+        self.email = identity()  # one for all: every one is looked for in every event
         self.prefix = prefix
         self.count = count
         self.pause = pause
@@ -170,7 +171,7 @@ class Creator(threading.Thread):
             time.sleep(self.pause)
 
     def create(self, external_ids):
-        body = json.dumps([{"policy_key": "default_access_policy", "identity": {"email": self.identity()},
+        body = json.dumps([{"policy_key": "default_access_policy", "identity": {"email": self.email},
                             "external_id": external_id} for external_id in external_ids]).encode()
         while True:
             status, text = self.post(body)
@@ -196,6 +197,18 @@ class Creator(threading.Thread):
 
 
 # --- what came of it ------------------------------------------------------------------------------------------
+
+
+def wait_assigned(stack):
+    """Until the workers that run have all partitions: those of one that was stopped are theirs only after a while."""
+    partitions = 2 * int(stack.settings.get("DOCKET_TOPIC_PARTITIONS", 12))
+
+    def assigned(worker):
+        numbers = re.findall(r'"event":"intake.assigned","partitions":(\d+)', worker.log_text())
+        return int(numbers[-1]) if numbers else 0
+
+    wait_until(lambda: sum(assigned(worker) for worker in stack.workers) == partitions, 40,
+               lambda: f"{partitions} partitions to be read: {[assigned(worker) for worker in stack.workers]}")
 
 
 def wait_decided(db, prefix, count, timeout):

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from load import WEBHOOKS, Creator, consumer_lag, log_problems, make_webhooks, problems_of, wait_decided
+from load import (WEBHOOKS, Creator, consumer_lag, log_problems, make_webhooks, problems_of, wait_assigned,
+                  wait_decided)
 from stack import wait_until
 
 REQUESTS = 1000
@@ -39,6 +40,7 @@ class Killer(threading.Thread):
 @pytest.mark.timeout(240)
 def test_programs_killed_under_load_lose_nothing(stack, api, receiver, identity, bus, db, replier, seed):
     stack.start(workers=2)
+    wait_assigned(stack)
     bus.skip()
     make_webhooks(api, receiver, replier)
     creator = Creator(api, identity, f"kill-{seed}", REQUESTS, pause=0.5)

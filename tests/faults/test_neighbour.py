@@ -2,7 +2,9 @@
 
 import time
 
-from load import consumer_lag
+import pytest
+
+from load import consumer_lag, wait_assigned
 from receiver import Answer, Reply
 from stack import wait_until
 
@@ -10,10 +12,15 @@ REQUESTS = 200
 SLOW = 5.0  # seconds
 
 
+@pytest.fixture(autouse=True)
+def reading(stack, programs_alive):
+    wait_assigned(stack)
+
+
 def make_requests(api, identity, count):
     ids = []
+    elements = [{"policy_key": "default_access_policy", "identity": {"email": identity()}}] * 50
     for _ in range(0, count, 50):
-        elements = [{"policy_key": "default_access_policy", "identity": {"email": identity()}} for _ in range(50)]
         ids += [made["id"] for made in api.anonymous().post("/privacy-request", elements).json()["succeeded"]]
     return ids
 

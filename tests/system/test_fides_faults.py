@@ -86,7 +86,7 @@ def test_in_a_burst_the_first_are_complete_long_before_the_last_is_called(api, r
     api.make_webhooks(receiver, crm=Reply("eligible", answer=Answer(delay=0.4)))
     ids = []
     for _ in range(burst // bulk):
-        elements = [{"policy_key": "default_access_policy", "identity": {"email": identity()}} for _ in range(bulk)]
+        elements = [{"policy_key": "default_access_policy", "identity": {"email": identity()}}] * bulk
         ids += [created["id"] for created in must_all(api.anonymous().post("/privacy-request", elements))]
     query = "select extract(epoch from finished_processing_at)::float from privacy_request " \
             "where id = any(%s) and status = 'complete'"
