@@ -60,7 +60,10 @@ as $$
         having count(*) > 0
         returning request_outbox.id
     )
-    select m.id, m.seq, m.chain, m.id in (select unnest(o.request_ids) from request_outbox o), m.place,
+    -- Where another transaction appended while this one waited for the row, that one's outbox row is not to be seen
+    -- here; but neither is the sequence number that it left.
+    select m.id, m.seq, m.chain,
+           m.id in (select unnest(o.request_ids) from request_outbox o) or seen.seq <> m.seq - 1, m.place,
            (select b.id from boxed b)
-    from moved m
+    from moved m join privacy_request seen on seen.id = m.id
 $$;
