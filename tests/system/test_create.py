@@ -299,7 +299,7 @@ def test_a_lost_connection_leaves_nothing_half_made(api, receiver, identity, db)
     for _ in range(20):
         done = len(answers)
         db.execute("""select pg_terminate_backend(pid) from pg_stat_activity
-                      where application_name = 'docket-api create'""")
+                      where application_name = 'docket-api create' and datname = current_database()""")
         wait_until(lambda: len(answers) > done + 4, 15, "calls to be answered")
     stop.set()
     for caller in callers:
