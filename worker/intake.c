@@ -238,6 +238,7 @@ static void read_message(struct intake *intake, const rd_kafka_message_t *messag
     enum event_type type;
     struct work *work = NULL;
 
+    metric_add(METRIC_EVENTS_IN, METRIC_LABELS(partition->topic), 1);
     arena_clear(arena);
     rd_kafka_message_headers(message, &headers);
     type = event_parse(header_text(headers, "ce_type", arena));
