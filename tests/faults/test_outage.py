@@ -65,7 +65,7 @@ def test_a_server_away_for_twenty_seconds_loses_nothing(stack, api, receiver, id
     over = []
     creator = Creator(api, identity, f"{name}-{seed}", 100_000, pause=1, until=lambda: bool(over))
     creator.start()
-    wait_until(lambda: len(replier.settled) >= 60, 30, "the load to run")
+    wait_until(lambda: len(replier.settled) >= 180, 30, "the load to run")
     server.stop()
     left = time.monotonic()
     expect_while_away(stack, server, held, identity)
@@ -73,7 +73,7 @@ def test_a_server_away_for_twenty_seconds_loses_nothing(stack, api, receiver, id
     server.start()
     back = time.monotonic()
     made = len(creator.external_ids)
-    wait_until(lambda: len(creator.external_ids) >= made + 60, 60, lambda: f"creates to go on: {creator.answers}")
+    wait_until(lambda: len(creator.external_ids) >= made + 100, 60, lambda: f"creates to go on: {creator.answers}")
     over.append(True)
     creator.join(60)
     assert {answer.status_code for answer in send_replies(stack, held)} == {200}, "a repeat is harmless"
