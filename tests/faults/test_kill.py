@@ -52,7 +52,8 @@ def test_programs_killed_under_load_lose_nothing(stack, api, receiver, identity,
     def all_replied():
         return not creator.is_alive() and len(replier.settled) >= len(WEBHOOKS) * REQUESTS and not replier.unsettled
 
-    wait_until(lambda: all_replied() or time.monotonic() - began > LONGEST, LONGEST + 5, "the end of killing", every=0.2)
+    wait_until(lambda: all_replied() or time.monotonic() - began > LONGEST, LONGEST + 5, "the end of killing",
+               every=0.2)
     killer.over.set()
     killer.join()
     assert killer.failure is None, killer.failure

@@ -39,8 +39,8 @@ def test_an_event_is_behind_one_that_was_committed_while_it_waited(stack, reques
         waiter = threading.Thread(target=lambda: answers.append(append(second, request_id)))
         waiter.start()
         with psycopg.connect(url, autocommit=True) as watcher:
-            wait_until(lambda: watcher.execute("select 1 from pg_stat_activity where pid = %s and wait_event_type = 'Lock'",
-                                               (second.info.backend_pid,)).fetchone(), 10, "the second to wait")
+            waits = "select 1 from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
+            wait_until(lambda: watcher.execute(waits, (second.info.backend_pid,)).fetchone(), 10, "the second to wait")
         first.commit()
         waiter.join(10)
     assert answers == [(request_id, 3, True)]

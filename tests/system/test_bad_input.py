@@ -332,8 +332,8 @@ class Maker:
     def wrong_id(self):
         endpoint = self.endpoint(lambda endpoint: "{" in endpoint.path)
         place = "{unknown}" if "{unknown}" in endpoint.path else "{request}"
-        wrong = self.random.choice(["%00", "%ff", "a%20b", "a%2Fb", "%3Cscript%3E", "x" * 2000, quote("schlüssel"),
-                                    "..", "%c0%80", "pri_" + "0" * 36, "null", "1;drop", "%27", "a%0d%0ab", "*", "{id}"])
+        wrong = self.random.choice(["%00", "%ff", "a%20b", "a%2Fb", "%3Cscript%3E", "x" * 2000, quote("schlüssel"), "..",
+                                    "%c0%80", "pri_" + "0" * 36, "null", "1;drop", "%27", "a%0d%0ab", "*", "{id}"])
         return self.right(endpoint, "wrong id", path=endpoint.prefix + endpoint.path.replace(place, wrong))
 
     def wrong_method(self):
