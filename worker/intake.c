@@ -475,11 +475,6 @@ const struct catalog *intake_catalog(const struct intake *intake)
     return intake->catalog;
 }
 
-int intake_underway(const struct intake *intake)
-{
-    return intake->underway;
-}
-
 bool intake_is_broken(const struct intake *intake)
 {
     return intake->broken;

@@ -40,7 +40,6 @@ const struct catalog *intake_catalog(const struct intake *intake);
 void intake_stop(struct intake *intake);
 /* The thread pool writes into it: not to be freed yet. Never again true after intake_stop(), once it was false. */
 bool intake_is_loading(const struct intake *intake);
-int intake_underway(const struct intake *intake); /* works that are not over */
 /* It can read no more: the program must end, so that it is started anew. */
 bool intake_is_broken(const struct intake *intake);
 bool intake_is_reading(const struct intake *intake); /* the configuration, on another thread: not to be freed now */

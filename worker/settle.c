@@ -250,11 +250,10 @@ static void batch_again(struct settle *settle)
     publish_give_back(settle->publisher, settle->acked, settle->acked_count);
 }
 
-static void item_tell(struct settle *settle, struct settle_item *item, bool won)
+static void item_tell(struct settle_item *item, bool won)
 {
     struct work *work = item->work;
 
-    (void)settle;
     if (item->done)
         item->done(item->context, item, won);
     work_close(work);
@@ -279,7 +278,7 @@ static void batch_tell(struct settle *settle)
         struct section *section = &settle->sections[kind];
 
         for (int i = 0; i < section->count; i++)
-            item_tell(settle, section->items[i], !kinds[kind].has_entries || section->entries[i]->seq > 0);
+            item_tell(section->items[i], !kinds[kind].has_entries || section->entries[i]->seq > 0);
         section->count = 0;
     }
 }
@@ -296,7 +295,7 @@ static void batch_poisoned(struct settle *settle, const struct err *err)
                 log_number("kind", kind));
         metric_add(METRIC_DEAD_LETTERS, METRIC_LABELS("settle"), 1);
         section->items[0]->done = NULL;
-        item_tell(settle, section->items[0], false);
+        item_tell(section->items[0], false);
         section->count = 0;
     }
     settle->alone = false;
