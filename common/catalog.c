@@ -98,13 +98,45 @@ const struct catalog_client *catalog_client_by_id(const struct catalog *catalog,
     return find_by_id(catalog->clients, catalog->client_count, sizeof(*catalog->clients), id);
 }
 
+static int webhooks_compare(const void *a, const void *b)
+{
+    return strcmp((*(const struct catalog_webhook *const *)a)->id, (*(const struct catalog_webhook *const *)b)->id);
+}
+
 const struct catalog_webhook *catalog_webhook_by_id(const struct catalog *catalog, const char *id)
 {
-    /* In the order of their creation, and never more than a list of them may hold. */
+    const struct catalog_webhook wanted = { .id = id }, *pointer = &wanted;
+    const struct catalog_webhook **found;
+
+    /* Pre-approval ones are in the order of their creation, and never more than a list of them may hold. */
     for (int i = 0; id && i < catalog->webhook_count; i++)
         if (!strcmp(catalog->webhooks[i].id, id))
             return &catalog->webhooks[i];
-    return NULL;
+    if (!id || !catalog->policy_webhook_count)
+        return NULL;
+    found = bsearch(&pointer, catalog->policy_webhooks, (size_t)catalog->policy_webhook_count, sizeof(*found),
+                    webhooks_compare);
+    return found ? *found : NULL;
+}
+
+static const char *const kinds[WEBHOOK_KINDS] = {
+    [WEBHOOK_PRE_APPROVAL] = "pre_approval",
+    [WEBHOOK_PRE] = "pre",
+    [WEBHOOK_POST] = "post",
+};
+
+const char *webhook_kind_word(enum webhook_kind kind)
+{
+    return kinds[kind];
+}
+
+enum webhook_kind webhook_kind_parse(const char *word)
+{
+    enum webhook_kind kind = WEBHOOK_PRE_APPROVAL;
+
+    while (kind < WEBHOOK_POST && strcmp(kinds[kind], word) != 0)
+        kind++;
+    return kind; /* the table's checks allow no other word */
 }
 
 const char *catalog_policy_action(const struct catalog_policy *policy)
@@ -181,7 +213,37 @@ static int read_secrets(struct loading *loading, struct bytes sealed, struct cat
         return err_cause(err, ERR_INTERNAL, "secrets are no JSON object");
     connection->url = member_text(arena, secrets, "url");
     connection->authorization = member_text(arena, secrets, "authorization");
+    connection->signing_secret = member_text(arena, secrets, "signing_secret");
+    connection->signing_previous = member_text(arena, secrets, "signing_previous");
+    connection->signing_until = json_object_get_int64(schema_get(secrets, "signing_until"));
+    connection->ca_certificate = member_text(arena, secrets, "ca_certificate");
+    connection->client_certificate = member_text(arena, secrets, "client_certificate");
+    connection->client_key = member_text(arena, secrets, "client_key");
     read_headers(arena, secrets, connection);
+    return 0;
+}
+
+static int read_oauth(struct loading *loading, struct bytes sealed, struct catalog_connection *connection,
+                      struct err *err)
+{
+    _cleanup_(json_object_putp) json_object *stored = NULL;
+    struct arena *arena = loading->picture->arena;
+    struct catalog_oauth *oauth = arena_new_of(arena, struct catalog_oauth);
+    struct bytes plain;
+    int r = seal_ring_open(loading->ring, "oauth", connection->id, sealed, arena, &plain, err);
+
+    if (r < 0)
+        return r;
+    stored = json_tokener_parse(plain.data);
+    if (!json_object_is_type(stored, json_type_object))
+        return err_cause(err, ERR_INTERNAL, "an OAuth2 configuration is no JSON object");
+    *oauth = (struct catalog_oauth){
+        .token_url = member_text(arena, stored, "token_url"),
+        .scope = member_text(arena, stored, "scope"),
+        .client_id = member_text(arena, stored, "client_id"),
+        .client_secret = member_text(arena, stored, "client_secret"),
+    };
+    connection->oauth = oauth;
     return 0;
 }
 
@@ -192,11 +254,26 @@ static void load_connection_secrets(struct loading *loading, const PGresult *row
     struct bytes sealed;
     struct err err = { 0 };
 
-    sealed.data = db_get_bytes(rows, row, 4, &sealed.length);
-    if (!sealed.data || strcmp(connection->type, "https") != 0)
+    if (strcmp(connection->type, "https") != 0)
         return;
-    if (read_secrets(loading, sealed, connection, &err) < 0)
+    sealed.data = db_get_bytes(rows, row, 4, &sealed.length);
+    if (sealed.data && read_secrets(loading, sealed, connection, &err) < 0)
         log_err("catalog.secrets_unreadable", &err, log_id("connection", connection->key));
+    sealed.data = db_get_bytes(rows, row, 8, &sealed.length);
+    if (sealed.data && read_oauth(loading, sealed, connection, &err) < 0) {
+        log_err("catalog.oauth_unreadable", &err, log_id("connection", connection->key));
+        connection->url = NULL; /* never called without the token that its owner asked for */
+    }
+}
+
+static const struct config_schedule *load_schedule(struct arena *arena, const char *text)
+{
+    struct config_schedule *schedule = text ? arena_new_of(arena, struct config_schedule) : NULL;
+    struct err err;
+
+    if (schedule && config_parse_schedule(text, schedule, &err) < 0)
+        return NULL; /* the API stores none that does not parse */
+    return schedule;
 }
 
 static int load_connections(struct loading *loading, const PGresult *rows, struct err *err)
@@ -212,6 +289,9 @@ static int load_connections(struct loading *loading, const PGresult *rows, struc
         connections[row].key = db_dup_text(rows, row, 1, arena);
         connections[row].type = db_dup_text(rows, row, 2, arena);
         connections[row].disabled = db_get_bool(rows, row, 3);
+        connections[row].paused = db_get_bool(rows, row, 5);
+        connections[row].rate_limit = db_is_null(rows, row, 6) ? 0 : (int)db_get_int(rows, row, 6);
+        connections[row].retry = load_schedule(arena, db_get_text(rows, row, 7));
         load_connection_secrets(loading, rows, row, &connections[row]);
     }
     catalog->connections = connections;
@@ -245,6 +325,7 @@ static int load_policies(struct loading *loading, const PGresult *rows, struct e
             .execution_timeframe = (int)db_get_int(rows, row, 3),
             .body_json = compact_json(arena, db_get_text(rows, row, 4)),
             .api_json = compact_json(arena, db_get_text(rows, row, 5)),
+            .webhooks_revision = db_get_int(rows, row, 6),
         };
         picture->policies_by_key[row] = &policies[row];
     }
@@ -292,12 +373,53 @@ static int load_webhooks(struct loading *loading, const PGresult *rows, struct e
             .key = db_dup_text(rows, row, 1, arena),
             .name = db_dup_text(rows, row, 2, arena),
             .connection = catalog_connection_by_id(&picture->catalog, db_get_text(rows, row, 3)),
+            .two_way = true,
         };
         if (!webhooks[row].connection)
             return err_cause(err, ERR_INTERNAL, "a webhook without its connection");
     }
     picture->catalog.webhooks = webhooks;
     picture->catalog.webhook_count = (int)count;
+    return 0;
+}
+
+static void policy_webhook_join(struct catalog_policy *policy, const struct catalog_webhook *webhook)
+{
+    const struct catalog_webhook **first = webhook->kind == WEBHOOK_PRE ? &policy->pre : &policy->post;
+    int *count = webhook->kind == WEBHOOK_PRE ? &policy->pre_count : &policy->post_count;
+
+    if (!(*count)++)
+        *first = webhook;
+}
+
+/* As the rules: a policy's list of a kind is a run of one array, in its order. */
+static int load_policy_webhooks(struct loading *loading, const PGresult *rows, struct err *err)
+{
+    struct arena *arena = loading->picture->arena;
+    struct catalog *catalog = &loading->picture->catalog;
+    size_t count = (size_t)PQntuples(rows);
+    struct catalog_webhook *webhooks = arena_array(arena, struct catalog_webhook, count);
+
+    catalog->policy_webhooks = arena_array(arena, const struct catalog_webhook *, count);
+    for (int row = 0; row < PQntuples(rows); row++) {
+        struct catalog_policy *policy = (struct catalog_policy *)(uintptr_t)catalog_policy_by_id(
+            catalog, db_get_text(rows, row, 0));
+
+        webhooks[row] = (struct catalog_webhook){
+            .id = db_dup_text(rows, row, 2, arena),
+            .key = db_dup_text(rows, row, 3, arena),
+            .name = db_dup_text(rows, row, 4, arena),
+            .connection = catalog_connection_by_id(catalog, db_get_text(rows, row, 6)),
+            .kind = webhook_kind_parse(db_get_text(rows, row, 1)),
+            .two_way = !strcmp(db_get_text(rows, row, 5), "two_way"),
+        };
+        if (!policy || !webhooks[row].connection)
+            return err_cause(err, ERR_INTERNAL, "a policy webhook without its policy or connection");
+        policy_webhook_join(policy, &webhooks[row]);
+        catalog->policy_webhooks[row] = &webhooks[row];
+    }
+    qsort(catalog->policy_webhooks, count, sizeof(*catalog->policy_webhooks), webhooks_compare);
+    catalog->policy_webhook_count = (int)count;
     return 0;
 }
 
@@ -329,6 +451,7 @@ static const struct {
     { &SQL_catalog_policies, load_policies },
     { &SQL_catalog_rules, load_rules },
     { &SQL_catalog_webhooks, load_webhooks },
+    { &SQL_catalog_policy_webhooks, load_policy_webhooks },
     { &SQL_catalog_clients, load_clients },
 };
 

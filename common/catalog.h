@@ -20,13 +20,25 @@ struct catalog_header {
     const char *name, *value;
 };
 
+/* OAuth2 client credentials: the connection's calls carry a token of this endpoint's. */
+struct catalog_oauth {
+    const char *token_url, *scope, *client_id, *client_secret; /* scope NULL: none */
+};
+
 struct catalog_connection {
     const char *id, *key, *type; /* "https" ... */
-    bool disabled;
+    bool disabled, paused;       /* paused: its calls are held (410, or an operator) */
+    int rate_limit;              /* calls a second over the whole fleet; 0: none */
+    const struct config_schedule *retry; /* its own; NULL: the configuration's */
     /* Of https connections whose secrets were set, else NULL. */
     const char *url, *authorization;
     const struct catalog_header *headers;
     int header_count;
+    const struct catalog_oauth *oauth;   /* NULL: none */
+    /* Standard Webhooks secrets ("whsec_" and base64): the second signs too until `signing_until`. NULL: none. */
+    const char *signing_secret, *signing_previous;
+    usec_t signing_until;
+    const char *ca_certificate, *client_certificate, *client_key; /* PEM; NULL: none */
 };
 
 struct catalog_rule {
@@ -38,13 +50,23 @@ struct catalog_policy {
     int execution_timeframe; /* days; 0: none */
     const struct catalog_rule *rules;
     int rule_count;
+    /* Its policy webhooks in their order, and the number that moves with every change of the lists. */
+    const struct catalog_webhook *pre, *post;
+    int pre_count, post_count;
+    int64_t webhooks_revision;
     const char *body_json; /* webhooks-out.md 3.1 */
     const char *api_json;  /* rest.md 4, policy object */
 };
 
+enum webhook_kind { WEBHOOK_PRE_APPROVAL, WEBHOOK_PRE, WEBHOOK_POST, WEBHOOK_KINDS };
+const char *webhook_kind_word(enum webhook_kind kind); /* "pre_approval", "pre", "post": callback_type too */
+enum webhook_kind webhook_kind_parse(const char *word);
+
 struct catalog_webhook {
     const char *id, *key, *name;
     const struct catalog_connection *connection;
+    enum webhook_kind kind;
+    bool two_way;
 };
 
 struct catalog_client {
@@ -61,6 +83,8 @@ struct catalog {
     int connection_count;
     const struct catalog_webhook *webhooks; /* pre-approval, in the order of their creation */
     int webhook_count;
+    const struct catalog_webhook **policy_webhooks; /* of all policies, in the order of their ids */
+    int policy_webhook_count;
     const struct catalog_client *clients;
     int client_count;
 };
@@ -80,6 +104,7 @@ int catalog_version(struct db *db, int64_t *ret, struct err *err) MUST_CHECK;
 const struct catalog_policy *catalog_policy_by_key(const struct catalog *catalog, const char *key);
 const struct catalog_policy *catalog_policy_by_id(const struct catalog *catalog, const char *id);
 const struct catalog_connection *catalog_connection_by_id(const struct catalog *catalog, const char *id);
+/* Of any kind. */
 const struct catalog_webhook *catalog_webhook_by_id(const struct catalog *catalog, const char *id);
 const struct catalog_client *catalog_client_by_id(const struct catalog *catalog, const char *id);
 

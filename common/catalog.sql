@@ -6,7 +6,7 @@ select version, (api_set #>> '{execution,require_manual_request_approval}')::boo
 from catalog, setting
 
 -- name: catalog_connections
-select id, key, connection_type, disabled, secrets
+select id, key, connection_type, disabled, secrets, paused_at is not null, rate_limit, retry_schedule, oauth
 from connection
 order by id collate "C"
 
@@ -21,7 +21,7 @@ select p.id, p.key, p.name, p.execution_timeframe,
                          'masking_strategy', r.masking_strategy,
                          'storage_destination_id', r.storage_id) order by r.created_at, r.id), '[]')
                      from rule r where r.policy_id = p.id))::text,
-       policy_object(p)::text
+       policy_object(p)::text, p.webhooks_revision
 from policy p
 order by p.id collate "C"
 
@@ -34,6 +34,11 @@ order by policy_id collate "C", created_at, id
 select id, key, name, connection_id
 from pre_approval_webhook
 order by created_at, id
+
+-- name: catalog_policy_webhooks
+select policy_id, kind, id, key, name, direction, connection_id
+from policy_webhook
+order by policy_id collate "C", kind, place
 
 -- name: catalog_clients
 select id, scopes, roles

@@ -86,6 +86,24 @@ static void add_webhook(struct data *data, const struct event_webhook *webhook)
     add_text(data, "webhook_key", webhook->webhook_key);
     if (webhook->delivery_id)
         add_text(data, "delivery_id", webhook->delivery_id);
+    if (webhook->kind)
+        add_text(data, "kind", webhook->kind);
+}
+
+/* Names with commas, as a list of texts. */
+static void add_names(struct data *data, const char *name, const char *names)
+{
+    add_name(data, name);
+    buf_addc(&data->buf, '[');
+    while (*names) {
+        size_t length = strcspn(names, ",");
+
+        buf_json_string(&data->buf, arena_strndup(data->arena, names, length));
+        names += length;
+        if (*names && *++names)
+            buf_addc(&data->buf, ',');
+    }
+    buf_addc(&data->buf, ']');
 }
 
 static const char *data_end(struct data *data)
@@ -130,11 +148,14 @@ const char *event_pre_approval_requested(struct arena *arena, const char *reques
     return data_end(&data);
 }
 
-const char *event_webhook(struct arena *arena, const char *request_id, const struct event_webhook *webhook)
+const char *event_webhook(struct arena *arena, const char *request_id, const struct event_webhook *webhook,
+                          const char *why)
 {
     struct data data = data_begin(arena, request_id);
 
     add_webhook(&data, webhook);
+    if (why)
+        add_text(&data, "reason", why);
     return data_end(&data);
 }
 
@@ -151,6 +172,12 @@ const char *event_webhook_attempt(struct arena *arena, const char *request_id,
     add_number(&data, "duration_ms", attempt->duration / USEC_PER_MS);
     if (attempt->next_attempt_at != USEC_NONE)
         add_time(&data, "next_attempt_at", attempt->next_attempt_at);
+    if (attempt->halt) {
+        add_name(&data, "halt");
+        buf_adds(&data.buf, "true");
+    }
+    if (attempt->derived)
+        add_names(&data, "derived", attempt->derived);
     return data_end(&data);
 }
 
@@ -200,13 +227,76 @@ const char *event_status(struct arena *arena, const char *request_id, enum pr_st
     return data_end(&data);
 }
 
-const char *event_failed(struct arena *arena, const char *request_id, const char *step, const char *message)
+const char *event_started(struct arena *arena, const char *request_id, int64_t revision,
+                          const struct event_webhook *webhook)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_status(&data, PR_IN_PROCESSING);
+    add_number(&data, "revision", revision);
+    if (webhook)
+        add_webhook(&data, webhook);
+    return data_end(&data);
+}
+
+const char *event_webhooks_changed(struct arena *arena, const char *request_id, int64_t revision,
+                                   const char *pre_keys, const char *post_keys)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_number(&data, "revision", revision);
+    add_names(&data, "pre_execution", pre_keys);
+    add_names(&data, "post_execution", post_keys);
+    return data_end(&data);
+}
+
+const char *event_failed(struct arena *arena, const char *request_id, const char *step, const char *log,
+                         const char *message)
 {
     struct data data = data_begin(arena, request_id);
 
     add_status(&data, PR_ERROR);
     add_text(&data, "step", step);
+    add_text(&data, "log", log);
     add_text(&data, "message", message);
+    return data_end(&data);
+}
+
+const char *event_paused(struct arena *arena, const char *request_id, const struct event_webhook *webhook,
+                         usec_t expires_at)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_status(&data, PR_PAUSED);
+    add_webhook(&data, webhook);
+    add_time(&data, "expires_at", expires_at);
+    return data_end(&data);
+}
+
+const char *event_resumed(struct arena *arena, const char *request_id, enum pr_status status, const char *by,
+                          const struct event_webhook *webhook, const char *derived)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_status(&data, status);
+    if (by)
+        add_text(&data, "by", by);
+    add_webhook(&data, webhook);
+    if (derived)
+        add_names(&data, "derived", derived);
+    return data_end(&data);
+}
+
+const char *event_by(struct arena *arena, const char *request_id, enum pr_status status, const char *by,
+                     const char *user_id, const char *step)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_status(&data, status);
+    add_text(&data, "by", by);
+    add_text(&data, "user_id", user_id);
+    if (step)
+        add_text(&data, "step", step);
     return data_end(&data);
 }
 

@@ -25,24 +25,29 @@ enum event_type {
 const char *event_word(enum event_type type);
 enum event_type event_parse(const char *word); /* EVENT_UNKNOWN for another */
 
-/* A webhook as events name it. */
+/* A webhook as events name it. kind: "pre_approval", "pre" or "post"; it and delivery_id are left out when NULL. */
 struct event_webhook {
-    const char *webhook_id, *webhook_key, *delivery_id;
+    const char *webhook_id, *webhook_key, *delivery_id, *kind;
 };
 
 const char *event_created(struct arena *arena, const char *request_id, const char *policy_key,
                           const char *action_type, const char *source, usec_t due_date);
 const char *event_pre_approval_requested(struct arena *arena, const char *request_id,
                                          const struct event_webhook *webhooks, int count);
-/* owed, held, released */
-const char *event_webhook(struct arena *arena, const char *request_id, const struct event_webhook *webhook);
+/* owed, held, released, redelivered; skipped and released: `why` (NULL: left out), e.g. "connection_disabled",
+ * "webhook_deleted", "endpoint_paused". */
+const char *event_webhook(struct arena *arena, const char *request_id, const struct event_webhook *webhook,
+                          const char *why);
 
-/* sent, failed, given up. status_code 0: no answer. next_attempt_at USEC_NONE: none follows. */
+/* sent, failed, given up, answered, reminded, endpoint paused. status_code 0: no answer. next_attempt_at USEC_NONE:
+ * none follows. halt, derived: of a two_way answer; derived are names of identity fields with commas, NULL for none. */
 struct event_attempt {
     struct event_webhook webhook;
     int attempt, status_code;
     const char *outcome;
     usec_t duration, next_attempt_at;
+    bool halt;
+    const char *derived;
 };
 const char *event_webhook_attempt(struct arena *arena, const char *request_id,
                                   const struct event_attempt *attempt);
@@ -58,9 +63,26 @@ const char *event_approved(struct arena *arena, const char *request_id, const ch
 /* denied, canceled: by a person or client */
 const char *event_reviewed(struct arena *arena, const char *request_id, enum pr_status status, const char *by,
                            const char *user_id);
-/* started, completed */
+/* completed */
 const char *event_status(struct arena *arena, const char *request_id, enum pr_status status);
-const char *event_failed(struct arena *arena, const char *request_id, const char *step, const char *message);
+/* started: the policy's webhooks as of `revision`; `webhook` is the first call owed, NULL for none. */
+const char *event_started(struct arena *arena, const char *request_id, int64_t revision,
+                          const struct event_webhook *webhook);
+/* The keys that the lists have now, "" for none, in their order with commas. */
+const char *event_webhooks_changed(struct arena *arena, const char *request_id, int64_t revision,
+                                   const char *pre_keys, const char *post_keys);
+/* failed, expired: `step` is the checkpoint that a retry goes on from, `log` what the timeline files it under. */
+const char *event_failed(struct arena *arena, const char *request_id, const char *step, const char *log,
+                         const char *message);
+const char *event_paused(struct arena *arena, const char *request_id, const struct event_webhook *webhook,
+                         usec_t expires_at);
+/* resumed: by "webhook", or "system" when its webhook was deleted. resume kept: status PR_NONE, by NULL. derived as in
+ * event_attempt. */
+const char *event_resumed(struct arena *arena, const char *request_id, enum pr_status status, const char *by,
+                          const struct event_webhook *webhook, const char *derived);
+/* retried, deleted (status PR_NONE): by a person or client; retried: from `step`, NULL from the beginning */
+const char *event_by(struct arena *arena, const char *request_id, enum pr_status status, const char *by,
+                     const char *user_id, const char *step);
 
 /* The callbacks topic's data: {"request_id","webhook_id","eligible","received_at"} */
 const char *event_callback(struct arena *arena, const char *request_id, const char *webhook_id, bool eligible,

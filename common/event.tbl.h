@@ -16,6 +16,18 @@ EVENT(REPLY_IGNORED,          "docket.request.reply_ignored.v1")     /* taken wh
 EVENT(APPROVED,               "docket.request.approved.v1")
 EVENT(DENIED,                 "docket.request.denied.v1")
 EVENT(CANCELED,               "docket.request.canceled.v1")
-EVENT(STARTED,                "docket.request.started.v1")
+EVENT(STARTED,                "docket.request.started.v1")         /* may owe the first step's call */
+EVENT(WEBHOOK_ANSWERED,       "docket.request.webhook_answered.v1") /* of a policy webhook: the run may go on */
+EVENT(WEBHOOK_SKIPPED,        "docket.request.webhook_skipped.v1") /* disabled or deleted: the run goes on */
+EVENT(WEBHOOKS_CHANGED,       "docket.request.webhooks_changed.v1") /* the policy's list, under way */
+EVENT(ENDPOINT_PAUSED,        "docket.request.endpoint_paused.v1") /* 410: its calls are held */
+EVENT(WEBHOOK_REDELIVERED,    "docket.request.webhook_redelivered.v1") /* an operator asked for another attempt */
+EVENT(WEBHOOK_REMINDED,       "docket.request.webhook_reminded.v1") /* called again, as no reply came */
+EVENT(PAUSED,                 "docket.request.paused.v1")
+EVENT(RESUME_KEPT,            "docket.request.resume_kept.v1")     /* it came before the answer that halts */
+EVENT(RESUMED,                "docket.request.resumed.v1")
+EVENT(EXPIRED,                "docket.request.expired.v1")
+EVENT(RETRIED,                "docket.request.retried.v1")
 EVENT(COMPLETED,              "docket.request.completed.v1")
 EVENT(FAILED,                 "docket.request.failed.v1")
+EVENT(DELETED,                "docket.request.deleted.v1")         /* softly: hidden, and nothing goes on */

@@ -35,6 +35,10 @@ const struct lifecycle_edge lifecycle_edges[] = {
     { PR_APPROVED,                  ON_RUN,          PR_IN_PROCESSING },
     { PR_IN_PROCESSING,             ON_FINISH,       PR_COMPLETE },
     { PR_IN_PROCESSING,             ON_FAILURE,      PR_ERROR },
+    { PR_IN_PROCESSING,             ON_HALT,         PR_PAUSED },
+    { PR_PAUSED,                    ON_RESUME,       PR_IN_PROCESSING },
+    { PR_PAUSED,                    ON_EXPIRE,       PR_ERROR },
+    { PR_ERROR,                     ON_RETRY,        PR_IN_PROCESSING },
 
     { PR_IDENTITY_UNVERIFIED,          ON_CANCEL,    PR_CANCELED },
     { PR_PENDING,                      ON_CANCEL,    PR_CANCELED },

@@ -24,6 +24,10 @@ enum pr_on {
     ON_RUN,          /* a worker starts on it */
     ON_FINISH,       /* the last step is done */
     ON_FAILURE,
+    ON_HALT,         /* a pre-execution webhook said so */
+    ON_RESUME,       /* it has replied */
+    ON_EXPIRE,       /* it has not, in time */
+    ON_RETRY,        /* a person, from where it failed */
     PR_ONS
 };
 

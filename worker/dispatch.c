@@ -190,7 +190,7 @@ static void call_start(struct dispatch *dispatch, struct call *call)
     }
     call->endpoint->underway++;
     dispatch->underway++;
-    http_post(dispatch->http, call->webhook->connection->url, headers, body, length, on_answer, call);
+    http_post(dispatch->http, call->webhook->connection->url, NULL, headers, body, length, on_answer, call);
 }
 
 /* Starts what of this endpoint may go; true when it could start more if the whole worker had room. */

@@ -46,7 +46,8 @@ static struct event_webhook webhook_names(const struct catalog_webhook *webhook,
 {
     return (struct event_webhook){ .webhook_id = webhook->id,
                                    .webhook_key = webhook->key,
-                                   .delivery_id = delivery ? delivery->id : NULL };
+                                   .delivery_id = delivery ? delivery->id : NULL,
+                                   .kind = delivery ? webhook_kind_word(webhook->kind) : NULL };
 }
 
 /* --- decisions: reply, approval, moves --------------------------------------------------------------- */
@@ -135,7 +136,7 @@ static void do_move(struct engine *engine, struct work *work, const struct plan_
     struct settle_item *item = decision_new(engine, work, SETTLE_ENTRY, step);
 
     item->entry.payload = step->kind == PLAN_FAIL
-                              ? event_failed(work->arena, work->request_id, step->word, step->message)
+                              ? event_failed(work->arena, work->request_id, step->checkpoint, step->word, step->message)
                               : event_status(work->arena, work->request_id, step->status);
     settle_submit(engine->parts.settle, item);
 }
@@ -172,7 +173,7 @@ static void do_hold(struct engine *engine, struct work *work, const struct plan_
 
     item->due_at = hold ? USEC_NONE : item->entry.time;
     item->entry.type = hold ? EVENT_WEBHOOK_HELD : EVENT_WEBHOOK_RELEASED;
-    item->entry.payload = event_webhook(work->arena, work->request_id, &names);
+    item->entry.payload = event_webhook(work->arena, work->request_id, &names, NULL);
     settle_submit(engine->parts.settle, item);
 }
 
@@ -196,7 +197,7 @@ static void do_owe(struct engine *engine, struct work *work, const struct plan_s
     item->webhook_id = step->webhook->id;
     item->connection_id = step->webhook->connection->id;
     item->entry.type = EVENT_WEBHOOK_OWED;
-    item->entry.payload = event_webhook(work->arena, work->request_id, &names);
+    item->entry.payload = event_webhook(work->arena, work->request_id, &names, NULL);
     settle_submit(engine->parts.settle, item);
 }
 
@@ -269,6 +270,7 @@ static int on_prepare(void *context, struct call *call, struct curl_slist **head
     struct engine *engine = context;
     struct work *work = call->work;
     const struct request *request = work->request;
+    struct payload_call payload;
     int r;
 
     if (!work->has_key) {
@@ -277,12 +279,20 @@ static int on_prepare(void *context, struct call *call, struct curl_slist **head
             return r;
         work->has_key = true;
     }
-    r = payload_body(request, catalog_policy_by_id(work->catalog, request->policy_id), &work->key,
-                     call->started_at, body, length, err);
+    payload = (struct payload_call){
+        .request = request,
+        .delivery = call->delivery,
+        .webhook = call->webhook,
+        .policy = catalog_policy_by_id(work->catalog, request->policy_id),
+        .key = &work->key,
+        .bearer = call->bearer,
+        .traceparent = work->traceparent,
+        .now = call->started_at,
+    };
+    r = payload_body(&payload, body, length, err);
     if (r < 0)
         return r;
-    return payload_headers(request, call->delivery, call->webhook->connection, engine->parts.tokens,
-                           work->traceparent, call->started_at, headers, err);
+    return payload_headers(&payload, *body, *length, engine->parts.tokens, headers, &call->header_names, err);
 }
 
 static double chance(void)

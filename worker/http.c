@@ -254,11 +254,12 @@ static struct post *post_new(struct http *http)
     return post;
 }
 
-void http_post(struct http *http, const char *url, struct curl_slist *headers, const char *body,
-               size_t body_length, http_done *done, void *context)
+void http_post(struct http *http, const char *url, const struct http_tls *tls, struct curl_slist *headers,
+               const char *body, size_t body_length, http_done *done, void *context)
 {
     struct post *post = http->idle;
 
+    (void)tls;
     if (post)
         http->idle = post->next;
     else

@@ -22,6 +22,7 @@ struct http_answer {
     char address[64];      /* that the socket was connected to; "" when there was none */
     const char *body;      /* cut at webhook_answer_bytes; valid during `done` */
     size_t body_length;
+    bool body_cut;         /* there was more */
     usec_t duration;
     usec_t retry_after;    /* a wait; 0: not asked for */
     char location_host[128]; /* of a redirect, which is not followed; "" otherwise */
@@ -32,6 +33,11 @@ struct http *http_new(uv_loop_t *loop, const struct config *config, const struct
 /* What is under way is dropped without a word. The loop must turn once more. */
 void http_free(struct http *http);
 
-/* `done` is called later, never from within. */
-void http_post(struct http *http, const char *url, struct curl_slist *headers, const char *body,
-               size_t body_length, http_done *done, void *context);
+/* A connection's own TLS, PEM texts; NULL for what is as usual. They must live until `done`. */
+struct http_tls {
+    const char *ca_certificate, *client_certificate, *client_key;
+};
+
+/* `done` is called later, never from within. tls NULL: as usual. */
+void http_post(struct http *http, const char *url, const struct http_tls *tls, struct curl_slist *headers,
+               const char *body, size_t body_length, http_done *done, void *context);

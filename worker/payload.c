@@ -107,9 +107,12 @@ static int open_text(const struct request *request, const struct seal_key *key, 
     return 0;
 }
 
-int payload_body(const struct request *request, const struct catalog_policy *policy, const struct seal_key *key,
-                 usec_t now, const char **ret, size_t *length, struct err *err)
+int payload_body(const struct payload_call *call, const char **ret, size_t *length, struct err *err)
 {
+    const struct request *request = call->request;
+    const struct catalog_policy *policy = call->policy;
+    const struct seal_key *key = call->key;
+    usec_t now = call->now;
     _cleanup_(buf_free) struct buf body = BUF_INIT(PAYLOAD_BODY_BYTES);
     const char *identity, *custom_fields, *reason = NULL;
     char time[USEC_TEXT_BYTES];
@@ -207,10 +210,14 @@ static void add_reply_headers(struct headers *headers, const struct request *req
     header_add(headers, "reply-to-token", token);
 }
 
-int payload_headers(const struct request *request, const struct delivery *delivery,
-                    const struct catalog_connection *connection, const struct token_key *tokens,
-                    const char *traceparent, usec_t now, struct curl_slist **ret, struct err *err)
+int payload_headers(const struct payload_call *call, const char *body, size_t length, const struct token_key *tokens,
+                    struct curl_slist **ret, const char **names, struct err *err)
 {
+    const struct request *request = call->request;
+    const struct delivery *delivery = call->delivery;
+    const struct catalog_connection *connection = call->webhook->connection;
+    const char *traceparent = call->traceparent;
+    usec_t now = call->now;
     struct token_reply reply = { .webhook_id = delivery->webhook_id,
                                  .request_id = request->id,
                                  .scope = TOKEN_SCOPE_REVIEW,
@@ -218,6 +225,10 @@ int payload_headers(const struct request *request, const struct delivery *delive
     struct headers headers = { request->arena, NULL, &headers.first };
     char *token, seconds[24];
     int r = token_reply_make(tokens, &reply, request->arena, &token, err);
+
+    (void)body;
+    (void)length;
+    *names = NULL;
 
     if (r < 0)
         return r;

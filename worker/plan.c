@@ -69,6 +69,7 @@ static void plan_run(const struct request *request, const struct catalog *catalo
     step = step_add(plan, PLAN_FAIL);
     step->status = PR_ERROR;
     step->event = EVENT_FAILED;
+    step->checkpoint = "pre_webhooks";
     step->word = "Policy validation";
     step->message = arena_printf(request->arena, "Policy with key %s must contain at least one Rule.",
                                  policy ? policy->key : request->policy_id);

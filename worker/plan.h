@@ -33,7 +33,7 @@ struct plan_step {
     bool eligible;
     enum pr_status status;
     enum event_type event;
-    const char *word, *message;
+    const char *word, *message, *checkpoint;
 };
 
 struct plan {

@@ -9,6 +9,7 @@ static const char *const delivery_words[] = {
     [DELIVERY_HELD] = "held",
     [DELIVERY_DELIVERED] = "delivered",
     [DELIVERY_GIVEN_UP] = "given_up",
+    [DELIVERY_SKIPPED] = "skipped",
 };
 
 const struct sql *const request_statements[] = { &SQL_request_catalog_version, &SQL_request_rows,
@@ -120,7 +121,6 @@ static void read_deliveries(struct request *request, const PGresult *result)
         request->deliveries[i] = (struct delivery){
             .id = db_dup_text(result, first + i, 1, request->arena),
             .webhook_id = db_dup_text(result, first + i, 2, request->arena),
-            .connection_id = db_dup_text(result, first + i, 3, request->arena),
             .state = delivery_parse(db_get_text(result, first + i, 4)),
             .attempts = (int)db_get_int(result, first + i, 5),
             .due_at = db_get_time(result, first + i, 6),

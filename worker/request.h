@@ -6,19 +6,31 @@
 #pragma once
 
 #include "common/arena.h"
+#include "common/catalog.h"
 #include "common/db.h"
 #include "common/lifecycle.h"
 #include "common/seal.h"
 #include "worker/pipe.h"
 
-enum delivery_state { DELIVERY_WAITING, DELIVERY_HELD, DELIVERY_DELIVERED, DELIVERY_GIVEN_UP };
+enum delivery_state { DELIVERY_WAITING, DELIVERY_HELD, DELIVERY_DELIVERED, DELIVERY_GIVEN_UP, DELIVERY_SKIPPED };
 
 struct delivery {
-    const char *id, *webhook_id, *connection_id;
+    const char *id, *webhook_id;
+    enum webhook_kind kind;
     enum delivery_state state;
     int attempts;
-    usec_t due_at; /* USEC_NONE: the event that owes it makes the call */
-    usec_t created_at;
+    int base;          /* attempts before it was owed anew: its schedule counts from there */
+    int run;           /* the request's, when it was owed */
+    usec_t due_at;     /* pre-approval, USEC_NONE: the event that owes it makes the call */
+    usec_t created_at, settled_at;
+    bool passed;       /* the run may go on past it */
+    bool halted;       /* its answer said so */
+    bool resumed;      /* the reply to that is here; maybe before the answer */
+    bool redelivery;   /* an operator asked for it */
+    const char *problem; /* of the last attempt, in the contract's words; NULL */
+    /* JSON objects of identity fields, sealed with the request's key as "derived" of the delivery's id: what the
+     * answer brought, then what the reply did. */
+    struct bytes sealed_derived, sealed_resumed;
 };
 
 struct reply {
@@ -32,6 +44,9 @@ struct request {
     int64_t seq, status_seq;
     enum pr_status status;
     bool deleted;
+    int run;                       /* how often it was retried */
+    int64_t webhooks_revision;     /* of its policy's lists, as its run last saw them */
+    const char *paused_webhook_id; /* while paused: who halted it */
     const char *policy_id, *external_id, *source, *location, *property_id, *submitted_by, *reviewed_by,
         *custom_approved_by, *finalized_by;
     usec_t requested_at, started_processing_at, finished_processing_at, reviewed_at, custom_approved_at,
