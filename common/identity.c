@@ -6,6 +6,9 @@
 /* A custom name is part of an index of PostgreSQL, which takes no row above 2,704 bytes. */
 enum { NAME_BYTES_MAX = 512, LABEL_CHARS_MAX = 1000, LIST_MAX = 100, EXTERNAL_CHARS_MAX = 1000 };
 
+/* What custom keys are called where their names, chosen by a receiver, must not be seen. */
+#define CUSTOM_WORD "custom"
+
 /* In the order of webhook bodies. Names, types and the labels of the API are the contract's. */
 static const struct schema_field defaults[] = {
     { "phone_number", .nullable = true, .schema = { .type = SCHEMA_PHONE } },
@@ -76,6 +79,7 @@ bool identity_check_labelled(json_object *field, const struct schema_loc *loc, s
     return schema_check(&labelled_schema, field, loc, errors);
 }
 
+/* `loc` says what the errors call it. */
 static bool check_custom(const char *name, json_object *value, const struct schema_loc *loc,
                          struct schema_errors *errors)
 {
@@ -88,13 +92,15 @@ static bool check_custom(const char *name, json_object *value, const struct sche
         schema_error(errors, loc, "value_error",
                      "Value error, Custom identity \"%s\" must be an instance of LabeledIdentity "
                      "(e.g. {\"label\": \"Field label\", \"value\": \"123\"})",
-                     name);
+                     loc->name);
         return false;
     }
     return identity_check_labelled(value, loc, errors);
 }
 
-bool identity_check(json_object *identity, const struct schema_loc *loc, struct schema_errors *errors)
+/* custom_word: what errors call a custom key; NULL: by its name. */
+static bool check_all(json_object *identity, const char *custom_word, const struct schema_loc *loc,
+                      struct schema_errors *errors)
 {
     bool fits = schema_check(&defaults_schema, identity, loc, errors);
     int custom = 0;
@@ -102,7 +108,7 @@ bool identity_check(json_object *identity, const struct schema_loc *loc, struct 
     if (!json_object_is_type(identity, json_type_object))
         return false;
     json_object_object_foreach(identity, name, value) {
-        const struct schema_loc here = { .parent = loc, .name = name };
+        const struct schema_loc here = { .parent = loc, .name = custom_word ? custom_word : name };
 
         if (default_label(name))
             continue;
@@ -114,6 +120,16 @@ bool identity_check(json_object *identity, const struct schema_loc *loc, struct 
         fits &= check_custom(name, value, &here, errors);
     }
     return fits;
+}
+
+bool identity_check(json_object *identity, const struct schema_loc *loc, struct schema_errors *errors)
+{
+    return check_all(identity, NULL, loc, errors);
+}
+
+bool identity_check_derived(json_object *derived, const struct schema_loc *loc, struct schema_errors *errors)
+{
+    return check_all(derived, CUSTOM_WORD, loc, errors);
 }
 
 /* --- values --- */
@@ -179,6 +195,11 @@ static json_object *labelled_new(json_object *label, json_object *value)
     return field;
 }
 
+static json_object *custom_value(json_object *value)
+{
+    return labelled_new(json_object_get(schema_get(value, "label")), json_object_get(schema_get(value, "value")));
+}
+
 const char *identity_body(json_object *identity, struct arena *arena)
 {
     _cleanup_(json_object_putp) json_object *body = json_object_new_object();
@@ -188,12 +209,59 @@ const char *identity_body(json_object *identity, struct arena *arena)
                                default_value(identity, identity_defaults[i], arena));
     json_object_object_foreach(identity, name, value) {
         if (!default_label(name))
-            json_object_object_add(body, name,
-                                   labelled_new(json_object_get(schema_get(value, "label")),
-                                                json_object_get(schema_get(value, "value"))));
+            json_object_object_add(body, name, custom_value(value));
     }
     return arena_strdup(arena, json_text(body));
 }
+
+/* --- what receivers tell beside ------------------------------------------------------------------------ */
+
+static json_object *derived_value(const char *name, json_object *value, struct arena *arena)
+{
+    if (!default_label(name))
+        return custom_value(value);
+    return json_object_new_string(value_normal(name, json_object_get_string(value), arena));
+}
+
+const char *identity_derived(json_object *derived, struct arena *arena, const char **names)
+{
+    _cleanup_(json_object_putp) json_object *given = json_object_new_object();
+    const char *all = NULL;
+
+    json_object_object_foreach(derived, name, value) {
+        const char *shown = default_label(name) ? name : CUSTOM_WORD;
+
+        if (!value)
+            continue;
+        json_object_object_add(given, name, derived_value(name, value, arena));
+        all = all ? arena_printf(arena, "%s,%s", all, shown) : arena_strdup(arena, shown);
+    }
+    *names = all;
+    return all ? arena_strdup(arena, json_text(given)) : NULL;
+}
+
+static void overlay(json_object *body, json_object *derived)
+{
+    json_object_object_foreach(derived, name, value) {
+        bool known = !default_label(name) || is_given(value);
+
+        json_object_object_add(body, name, known ? json_object_get(value) : NULL);
+    }
+}
+
+const char *identity_overlay(const char *body, const char *const *derived, int count, struct arena *arena)
+{
+    _cleanup_(json_object_putp) json_object *whole = json_tokener_parse(body);
+
+    for (int i = 0; i < count; i++) {
+        _cleanup_(json_object_putp) json_object *one = json_tokener_parse(derived[i]);
+
+        overlay(whole, one);
+    }
+    return arena_strdup(arena, json_text(whole));
+}
+
+/* --- as the API shows it ------------------------------------------------------------------------------- */
 
 json_object *identity_labelled(json_object *body)
 {

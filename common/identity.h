@@ -18,6 +18,10 @@ extern const char *const identity_defaults[IDENTITY_DEFAULTS + 1]; /* their name
  * fides_user_device_id, external_id; every other key {"label": text, "value": int, text or a list of these}. */
 bool identity_check(json_object *identity, const struct schema_loc *loc, struct schema_errors *errors);
 
+/* The same rules for what a receiver tells beside (webhooks-out.md 7). It chose the names of custom keys, and they may
+ * hold personal data: the errors say "custom" in their place. */
+bool identity_check_derived(json_object *derived, const struct schema_loc *loc, struct schema_errors *errors);
+
 /* True when `field` is {"label": text, "value": int, text or a list of these}: custom identities and fields. */
 bool identity_check_labelled(json_object *field, const struct schema_loc *loc, struct schema_errors *errors);
 
@@ -27,6 +31,14 @@ bool identity_has_value(json_object *identity);
 /* The JSON that webhook bodies carry and that is sealed: the six default keys always, null when unknown, the
  * email's domain in lower case, then the custom keys. */
 const char *identity_body(json_object *identity, struct arena *arena);
+
+/* Of a checked derived identity: the JSON object of its values that are not null, the email's domain in lower case, and
+ * in *names what they are called, with commas, in the same order, custom keys as "custom". Both NULL for none. */
+const char *identity_derived(json_object *derived, struct arena *arena, const char **names);
+
+/* identity_body()'s text with the values of each derived object over it, in turn; a default one that is "" is unknown
+ * again. */
+const char *identity_overlay(const char *body, const char *const *derived, int count, struct arena *arena);
 
 /* That JSON as the API shows it: {"email": {"label": "Email", "value": ...}, ...}. A new object. */
 json_object *identity_labelled(json_object *body);

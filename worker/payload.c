@@ -1,13 +1,18 @@
 #include "worker/payload.h"
 
+#include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/buf.h"
 #include "common/event.h"
+#include "common/identity.h"
 
 enum { PAYLOAD_BODY_BYTES = 16 * 1024 * 1024 };
+
+#define SECRET_PREFIX "whsec_"
 
 int payload_key(const struct request *request, const struct seal_ring *ring, struct seal_key *ret, struct err *err)
 {
@@ -53,11 +58,16 @@ static void add_days_left(struct buf *body, usec_t due_date, usec_t now)
     add_raw(body, "days_left", text);
 }
 
+/* What of a request is sealed, opened. NULL: nothing there. */
+struct opened {
+    const char *identity, *custom_fields, *cancel_reason;
+};
+
 /* webhooks-out.md 3: 28 members, always all present. */
-static void add_privacy_request(struct buf *body, const struct request *request,
-                                const struct catalog_policy *policy, const char *custom_fields,
-                                const char *cancel_reason, usec_t now)
+static void add_privacy_request(struct buf *body, const struct payload_call *call, const struct opened *opened)
 {
+    const struct request *request = call->request;
+
     buf_adds(body, "{\"id\":");
     buf_json_string(body, request->id);
     add_member(body, "external_id", request->external_id);
@@ -76,81 +86,241 @@ static void add_privacy_request(struct buf *body, const struct request *request,
     add_raw(body, "client_id", NULL);
     add_raw(body, "origin", NULL);
     add_member(body, "policy_id", request->policy_id);
-    add_raw(body, "policy", policy ? policy->body_json : NULL);
+    add_raw(body, "policy", call->policy ? call->policy->body_json : NULL);
     add_member(body, "property_id", request->property_id);
-    add_member(body, "cancel_reason", cancel_reason);
+    add_member(body, "cancel_reason", opened->cancel_reason);
     add_time(body, "canceled_at", request->canceled_at);
     add_raw(body, "consent_preferences", NULL);
     add_member(body, "source", request->source);
     add_time(body, "paused_at", request->paused_at);
     add_time(body, "due_date", request->due_date);
-    add_days_left(body, request->due_date, now);
-    add_raw(body, "custom_fields", custom_fields);
+    add_days_left(body, request->due_date, call->now);
+    add_raw(body, "custom_fields", opened->custom_fields);
     add_member(body, "location", request->location);
     buf_addc(body, '}');
 }
 
-/* *ret NULL when nothing was sealed there. */
-static int open_text(const struct request *request, const struct seal_key *key, const char *what,
-                     struct bytes sealed, const char **ret, struct err *err)
-{
-    struct bytes plain;
-    int r;
+/* --- what is sealed ------------------------------------------------------------------------------------ */
 
-    *ret = NULL;
-    if (!sealed.data)
-        return 0;
-    r = seal_open(key, what, request->id, sealed, request->arena, &plain, err);
+/* *ret NULL when nothing was sealed there. */
+static int open_text(const struct payload_call *call, const char *what, const char *owner_id, struct bytes sealed,
+                     const char **ret, struct err *err)
+{
+    struct bytes plain = { 0 };
+    int r = sealed.data ? seal_open(call->key, what, owner_id, sealed, call->request->arena, &plain, err) : 0;
+
+    if (r == 0)
+        *ret = plain.data;
+    return r;
+}
+
+static bool has_derived(const struct request *request)
+{
+    for (int i = 0; i < request->delivery_count; i++)
+        if (request->deliveries[i].sealed_derived.data || request->deliveries[i].sealed_resumed.data)
+            return true;
+    return false;
+}
+
+/* One that is not settled yet is the last. */
+static int settled_order(const void *a, const void *b)
+{
+    usec_t first = (*(const struct delivery *const *)a)->settled_at;
+    usec_t second = (*(const struct delivery *const *)b)->settled_at;
+
+    if (first == USEC_NONE || second == USEC_NONE)
+        return (first == USEC_NONE) - (second == USEC_NONE);
+    return (first > second) - (first < second);
+}
+
+static const struct delivery **deliveries_settled(const struct request *request)
+{
+    size_t count = (size_t)request->delivery_count;
+    const struct delivery **sorted = arena_array(request->arena, const struct delivery *, count);
+
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &request->deliveries[i];
+    qsort(sorted, count, sizeof(*sorted), settled_order);
+    return sorted;
+}
+
+/* What an answer brought, then what the reply to it did. Adds to the `count` texts there are; the new count. */
+static int open_derived(const struct payload_call *call, const struct delivery *delivery, const char **texts,
+                        int *count, struct err *err)
+{
+    const struct bytes sealed[] = { delivery->sealed_derived, delivery->sealed_resumed };
+
+    for (size_t i = 0; i < COUNT_OF(sealed); i++) {
+        int r = open_text(call, "derived", delivery->id, sealed[i], &texts[*count], err);
+
+        if (r < 0)
+            return r;
+        *count += texts[*count] != NULL;
+    }
+    return 0;
+}
+
+/* What earlier webhooks derived goes over what the request came with, the later over the earlier. */
+static int overlay_derived(const struct payload_call *call, const char **identity, struct err *err)
+{
+    const struct request *request = call->request;
+    const struct delivery **deliveries = deliveries_settled(request);
+    const char **texts = arena_array(request->arena, const char *, 2 * (size_t)request->delivery_count);
+    int count = 0;
+
+    for (int i = 0; i < request->delivery_count; i++) {
+        int r = open_derived(call, deliveries[i], texts, &count, err);
+
+        if (r < 0)
+            return r;
+    }
+    *identity = identity_overlay(*identity, texts, count, request->arena);
+    return 0;
+}
+
+/* Most requests have nothing derived: their identity goes out as it was sealed, unparsed. */
+static int open_identity(const struct payload_call *call, const char **ret, struct err *err)
+{
+    const struct request *request = call->request;
+    int r = open_text(call, "identity", request->id, request->sealed_identity, ret, err);
+
+    if (r < 0 || !*ret || !has_derived(request))
+        return r;
+    return overlay_derived(call, ret, err);
+}
+
+static int open_all(const struct payload_call *call, struct opened *ret, struct err *err)
+{
+    const struct request *request = call->request;
+    int r = open_identity(call, &ret->identity, err);
+
     if (r < 0)
         return r;
-    *ret = plain.data;
-    return 0;
+    r = open_text(call, "custom_fields", request->id, request->sealed_custom_fields, &ret->custom_fields, err);
+    if (r < 0 || request->status != PR_CANCELED)
+        return r;
+    return open_text(call, "reason", request->id, request->sealed_reason, &ret->cancel_reason, err);
+}
+
+/* --- the body ------------------------------------------------------------------------------------------ */
+
+/* Whoever is asked before approval always has an answer to give. */
+static bool is_two_way(const struct catalog_webhook *webhook)
+{
+    return webhook->two_way || webhook->kind == WEBHOOK_PRE_APPROVAL;
+}
+
+static void add_all(struct buf *body, const struct payload_call *call, const struct opened *opened)
+{
+    const struct request *request = call->request;
+    char time[USEC_TEXT_BYTES];
+
+    buf_adds(body, "{\"privacy_request_id\":");
+    buf_json_string(body, request->id);
+    add_member(body, "privacy_request_status", lifecycle_word(request->status));
+    add_member(body, "direction", is_two_way(call->webhook) ? "two_way" : "one_way");
+    add_member(body, "callback_type", webhook_kind_word(call->webhook->kind));
+    add_raw(body, "identity", opened->identity);
+    add_member(body, "policy_action", call->policy ? catalog_policy_action(call->policy) : NULL);
+    buf_adds(body, ",\"privacy_request\":");
+    add_privacy_request(body, call, opened);
+    add_member(body, "timestamp", usec_format_bare(call->now, time));
+    buf_addc(body, '}');
 }
 
 int payload_body(const struct payload_call *call, const char **ret, size_t *length, struct err *err)
 {
-    const struct request *request = call->request;
-    const struct catalog_policy *policy = call->policy;
-    const struct seal_key *key = call->key;
-    usec_t now = call->now;
     _cleanup_(buf_free) struct buf body = BUF_INIT(PAYLOAD_BODY_BYTES);
-    const char *identity, *custom_fields, *reason = NULL;
-    char time[USEC_TEXT_BYTES];
-    int r;
+    struct opened opened = { 0 };
+    int r = open_all(call, &opened, err);
 
-    r = open_text(request, key, "identity", request->sealed_identity, &identity, err);
     if (r < 0)
         return r;
-    r = open_text(request, key, "custom_fields", request->sealed_custom_fields, &custom_fields, err);
-    if (r < 0)
-        return r;
-    if (request->status == PR_CANCELED) {
-        r = open_text(request, key, "reason", request->sealed_reason, &reason, err);
-        if (r < 0)
-            return r;
-    }
-    buf_adds(&body, "{\"privacy_request_id\":");
-    buf_json_string(&body, request->id);
-    add_member(&body, "privacy_request_status", lifecycle_word(request->status));
-    add_raw(&body, "direction", "\"two_way\"");
-    add_raw(&body, "callback_type", "\"pre_approval\"");
-    add_raw(&body, "identity", identity);
-    add_member(&body, "policy_action", policy ? catalog_policy_action(policy) : NULL);
-    buf_adds(&body, ",\"privacy_request\":");
-    add_privacy_request(&body, request, policy, custom_fields, reason, now);
-    add_member(&body, "timestamp", usec_format_bare(now, time));
-    buf_addc(&body, '}');
+    add_all(&body, call, &opened);
     if (body.overflow)
         return err_cause(err, ERR_INTERNAL, "body of more than %d bytes", PAYLOAD_BODY_BYTES);
-    *ret = arena_memdup(request->arena, body.data, body.length + 1);
+    *ret = arena_memdup(call->request->arena, body.data, body.length + 1);
     *length = body.length;
     return 0;
 }
+
+/* --- the signature ------------------------------------------------------------------------------------- */
+
+enum { SIGNATURE_CHARS = 3 + 44 }; /* "v1," and 32 bytes as base64 */
+
+/* "whsec_" and base64, padded or not, into `key`, which has room for its characters. */
+static bool secret_read(const char *secret, uint8_t *key, size_t *length)
+{
+    const char *text = secret + strlen(SECRET_PREFIX);
+
+    if (strncmp(secret, SECRET_PREFIX, strlen(SECRET_PREFIX)) != 0)
+        return false;
+    return !sodium_base642bin(key, strlen(text), text, strcspn(text, "="), NULL, length, NULL,
+                              sodium_base64_VARIANT_ORIGINAL_NO_PADDING) &&
+           *length;
+}
+
+struct signed_text {
+    const char *id, *seconds, *body;
+    size_t length;
+};
+
+/* Writes SIGNATURE_CHARS and a NUL. */
+static void sign(const uint8_t *key, size_t key_length, const struct signed_text *text, char *ret)
+{
+    crypto_auth_hmacsha256_state state;
+    uint8_t hash[crypto_auth_hmacsha256_BYTES];
+
+    crypto_auth_hmacsha256_init(&state, key, key_length);
+    crypto_auth_hmacsha256_update(&state, (const uint8_t *)text->id, strlen(text->id));
+    crypto_auth_hmacsha256_update(&state, (const uint8_t *)".", 1);
+    crypto_auth_hmacsha256_update(&state, (const uint8_t *)text->seconds, strlen(text->seconds));
+    crypto_auth_hmacsha256_update(&state, (const uint8_t *)".", 1);
+    crypto_auth_hmacsha256_update(&state, (const uint8_t *)text->body, text->length);
+    crypto_auth_hmacsha256_final(&state, hash);
+    sodium_memzero(&state, sizeof(state));
+    memcpy(ret, "v1,", 3);
+    sodium_bin2base64(ret + 3, SIGNATURE_CHARS - 3 + 1, hash, sizeof(hash), sodium_base64_VARIANT_ORIGINAL);
+}
+
+/* False: the secret is none. */
+static bool secret_sign(const char *secret, const struct signed_text *text, struct arena *arena, char *ret)
+{
+    size_t room = strlen(secret), length;
+    uint8_t *key = arena_alloc(arena, room);
+    bool reads = secret_read(secret, key, &length);
+
+    if (reads)
+        sign(key, length, text, ret);
+    sodium_memzero(key, room);
+    return reads;
+}
+
+const char *payload_signature(const struct catalog_connection *connection, const char *id, const char *seconds,
+                              const char *body, size_t length, usec_t now, struct arena *arena)
+{
+    const struct signed_text text = { id, seconds, body, length };
+    char *both, *second;
+
+    if (!connection->signing_secret)
+        return NULL;
+    both = arena_alloc(arena, 2 * SIGNATURE_CHARS + 2);
+    second = both + SIGNATURE_CHARS + 1;
+    if (!secret_sign(connection->signing_secret, &text, arena, both))
+        return NULL;
+    if (connection->signing_previous && now < connection->signing_until &&
+        secret_sign(connection->signing_previous, &text, arena, second))
+        second[-1] = ' ';
+    return both;
+}
+
+/* --- the headers --------------------------------------------------------------------------------------- */
 
 /* A list as curl reads it, made in the request's arena: curl's own would be two allocations a header. */
 struct headers {
     struct arena *arena;
     struct curl_slist *first, **last;
+    const char *names; /* of those that the connection brought, with commas; NULL: none yet */
 };
 
 static void header_line(struct headers *headers, char *line)
@@ -174,72 +344,124 @@ static void header_add(struct headers *headers, const char *name, const char *va
     header_line(headers, line);
 }
 
-static const char *own_header(const struct catalog_connection *connection, const char *name)
+/* One that the connection's configuration brings: it is named in what is kept of the attempt. */
+static void header_add_own(struct headers *headers, const char *name, const char *value)
+{
+    header_add(headers, name, value);
+    headers->names = headers->names ? arena_printf(headers->arena, "%s,%s", headers->names, name) : name;
+}
+
+static bool has_own(const struct catalog_connection *connection, const char *name)
 {
     for (int i = 0; i < connection->header_count; i++)
         if (!strcasecmp(connection->headers[i].name, name))
-            return connection->headers[i].value;
-    return NULL;
+            return true;
+    return false;
+}
+
+/* A token goes whatever the connection's headers say; its authorization only where they say nothing. */
+static void add_authorization(struct headers *headers, const struct payload_call *call)
+{
+    const struct catalog_connection *connection = call->webhook->connection;
+
+    if (call->bearer)
+        header_add_own(headers, "Authorization", arena_printf(headers->arena, "Bearer %s", call->bearer));
+    else if (connection->authorization && !has_own(connection, "authorization"))
+        header_add_own(headers, "Authorization", connection->authorization);
 }
 
 /* What the connection's configuration says: its headers go over its authorization and the defaults. */
-static void add_connection_headers(struct headers *headers, const struct catalog_connection *connection)
+static void add_connection_headers(struct headers *headers, const struct payload_call *call)
 {
-    if (connection->authorization && !own_header(connection, "authorization"))
-        header_add(headers, "Authorization", connection->authorization);
-    if (!own_header(connection, "user-agent"))
+    const struct catalog_connection *connection = call->webhook->connection;
+
+    add_authorization(headers, call);
+    if (!has_own(connection, "user-agent"))
         header_add(headers, "User-Agent", "docket/" DOCKET_VERSION);
     for (int i = 0; i < connection->header_count; i++)
-        header_add(headers, connection->headers[i].name, connection->headers[i].value);
+        if (!call->bearer || strcasecmp(connection->headers[i].name, "authorization") != 0)
+            header_add_own(headers, connection->headers[i].name, connection->headers[i].value);
 }
 
-static void add_reply_headers(struct headers *headers, const struct request *request, const char *token)
-{
-    static const struct {
-        const char *name, *verdict;
-    } replies[] = {
-        { "reply-to-eligible", "eligible" },
-        { "reply-to-not-eligible", "not-eligible" },
-        { "reply-to-approve", "eligible" },  /* the names of older releases */
-        { "reply-to-deny", "not-eligible" },
-    };
+struct reply_path {
+    const char *name, *end;
+};
 
-    for (size_t i = 0; i < COUNT_OF(replies); i++)
-        header_line(headers, arena_printf(request->arena, "%s: /privacy-request/%s/pre-approve/%s",
-                                          replies[i].name, request->id, replies[i].verdict));
+static const struct reply_path pre_approval_paths[] = {
+    { "reply-to-eligible", "pre-approve/eligible" },
+    { "reply-to-not-eligible", "pre-approve/not-eligible" },
+    { "reply-to-approve", "pre-approve/eligible" },  /* the names of older releases */
+    { "reply-to-deny", "pre-approve/not-eligible" },
+    { 0 },
+};
+static const struct reply_path pre_paths[] = { { "reply-to", "resume" }, { 0 } };
+
+/* Where a webhook of a kind replies, and what its token is good for. Nobody waits for those of post ones. */
+static const struct {
+    const struct reply_path *paths;
+    const char *scope;
+} replies[WEBHOOK_KINDS] = {
+    [WEBHOOK_PRE_APPROVAL] = { pre_approval_paths, TOKEN_SCOPE_REVIEW },
+    [WEBHOOK_PRE] = { pre_paths, TOKEN_SCOPE_RESUME },
+};
+
+static int add_reply_headers(struct headers *headers, const struct payload_call *call, const struct token_key *tokens,
+                             struct err *err)
+{
+    const struct request *request = call->request;
+    enum webhook_kind kind = call->webhook->kind;
+    const struct token_reply reply = { call->delivery->webhook_id, request->id, replies[kind].scope, call->now };
+    char *token;
+    int r;
+
+    if (!reply.scope || !is_two_way(call->webhook))
+        return 0;
+    r = token_reply_make(tokens, &reply, headers->arena, &token, err);
+    if (r < 0)
+        return r;
+    for (const struct reply_path *path = replies[kind].paths; path->name; path++)
+        header_line(headers, arena_printf(headers->arena, "%s: /privacy-request/%s/%s", path->name, request->id,
+                                          path->end));
     header_add(headers, "reply-to-token", token);
+    return 0;
+}
+
+/* Who wants its calls signed is not called without a signature. */
+static int add_signature(struct headers *headers, const struct payload_call *call, const char *seconds,
+                         const char *body, size_t length, struct err *err)
+{
+    const struct catalog_connection *connection = call->webhook->connection;
+    const char *signature =
+        payload_signature(connection, call->delivery->id, seconds, body, length, call->now, headers->arena);
+
+    if (!signature && connection->signing_secret)
+        return err_cause(err, ERR_INTERNAL, "the connection's signing secret is not \"" SECRET_PREFIX "\" and base64");
+    if (signature)
+        header_add_own(headers, "webhook-signature", signature);
+    return 0;
 }
 
 int payload_headers(const struct payload_call *call, const char *body, size_t length, const struct token_key *tokens,
                     struct curl_slist **ret, const char **names, struct err *err)
 {
-    const struct request *request = call->request;
-    const struct delivery *delivery = call->delivery;
-    const struct catalog_connection *connection = call->webhook->connection;
-    const char *traceparent = call->traceparent;
-    usec_t now = call->now;
-    struct token_reply reply = { .webhook_id = delivery->webhook_id,
-                                 .request_id = request->id,
-                                 .scope = TOKEN_SCOPE_REVIEW,
-                                 .issued_at = now };
-    struct headers headers = { request->arena, NULL, &headers.first };
-    char *token, seconds[24];
-    int r = token_reply_make(tokens, &reply, request->arena, &token, err);
+    struct headers headers = { call->request->arena, NULL, &headers.first, NULL };
+    char seconds[24];
+    int r;
 
-    (void)body;
-    (void)length;
-    *names = NULL;
-
+    snprintf(seconds, sizeof(seconds), "%lld", (long long)(call->now / USEC_PER_S));
+    add_connection_headers(&headers, call);
+    r = add_reply_headers(&headers, call, tokens, err);
     if (r < 0)
         return r;
-    add_connection_headers(&headers, connection);
-    add_reply_headers(&headers, request, token);
-    snprintf(seconds, sizeof(seconds), "%lld", (long long)(now / USEC_PER_S));
     header_add(&headers, "Content-Type", "application/json");
-    header_add(&headers, "webhook-id", delivery->id);
+    header_add(&headers, "webhook-id", call->delivery->id);
     header_add(&headers, "webhook-timestamp", seconds);
-    header_add(&headers, "traceparent", event_trace_child(request->arena, traceparent));
-    header_line(&headers, arena_strdup(request->arena, "Expect:")); /* no 100-continue round trip */
+    r = add_signature(&headers, call, seconds, body, length, err);
+    if (r < 0)
+        return r;
+    header_add(&headers, "traceparent", event_trace_child(headers.arena, call->traceparent));
+    header_line(&headers, arena_strdup(headers.arena, "Expect:")); /* no 100-continue round trip */
     *ret = headers.first;
+    *names = headers.names;
     return 0;
 }
