@@ -8,6 +8,7 @@ METRIC(END_TO_END,        "docket_webhook_end_to_end_seconds", HISTOGRAM, "kind"
 METRIC(INFLIGHT,          "docket_webhook_inflight",           GAUGE,     "",                "webhook calls under way")
 METRIC(PARKED,            "docket_deliveries_parked",          GAUGE,     "",                "deliveries that wait for a later attempt")
 METRIC(BREAKER,           "docket_breaker_state",              GAUGE,     "endpoint",        "0 closed, 1 half open, 2 open")
+METRIC(ENDPOINTS_PAUSED,  "docket_endpoints_paused_total",     COUNTER,   "endpoint",        "endpoints paused because they answered 410")
 METRIC(OUTBOX_OLDEST,     "docket_outbox_oldest_seconds",      GAUGE,     "",                "age of the oldest event not known to be published")
 METRIC(EVENTS_IN,         "docket_events_consumed_total",      COUNTER,   "topic",           "events read")
 METRIC(EVENTS_OUT,        "docket_events_published_total",     COUNTER,   "topic",           "events acknowledged by Kafka")

@@ -13,12 +13,13 @@ enum {
     PARK_CLAIM_MAX = 512,   /* deliveries at once */
     SWEEP_PAGE = 256,       /* requests at once */
     RELAY_OUTBOXES = 256,
+    TIMERS_MAX = 256,
     GAUGE_S = 15,
 };
 
 const struct sql *const chores_statements[] = {
-    &SQL_park_claim,    &SQL_sweep_claim, &SQL_sweep_page,  &SQL_sweep_advance,
-    &SQL_sweep_end,     &SQL_relay_claim, &SQL_gauge_counts, NULL,
+    &SQL_park_claim,    &SQL_park_return, &SQL_timer_claim,   &SQL_sweep_claim, &SQL_sweep_page,
+    &SQL_sweep_advance, &SQL_sweep_end,   &SQL_sweep_orphans, &SQL_relay_claim, &SQL_gauge_counts, NULL,
 };
 
 struct sweep {
@@ -37,13 +38,36 @@ struct chores {
     struct intake *intake;
     struct dispatch *dispatch;
     struct arena *arena;
-    bool stopping, parking, relaying, gauging;
-    int park_wait; /* ticks until the next look: nothing was due */
+    const char *worker;
+    bool stopping, returned, parking, timing, relaying, gauging;
+    int park_wait, timer_wait; /* ticks until the next look: nothing was due */
+    int timers_open;           /* works of timers that are not over */
     usec_t gauged_at;
     struct sweep sweep;
 };
 
 /* --- park -------------------------------------------------------------------------------------------- */
+
+static void on_returned(void *context, PGresult **results, const struct err *err)
+{
+    struct chores *chores = context;
+
+    (void)results;
+    chores->returned = !err;
+    chores->parking = false;
+}
+
+/* Once, before anything is claimed in this worker's name. */
+static void take_back(struct chores *chores)
+{
+    struct db_args *args = db_args_new(chores->arena);
+    struct pipe_group *group = pipe_group_new(chores->pipe);
+
+    db_text(args, chores->worker);
+    pipe_add(group, &SQL_park_return, args);
+    chores->parking = true;
+    pipe_send(group, on_returned, chores);
+}
 
 static void on_parked(void *context, PGresult **results, const struct err *err)
 {
@@ -60,22 +84,28 @@ static void on_parked(void *context, PGresult **results, const struct err *err)
     }
 }
 
+static int add_webhook_room(struct chores *chores, const struct catalog_webhook *webhook, struct db_column *ids,
+                            struct db_column *rooms)
+{
+    int room = dispatch_room(chores->dispatch, webhook->connection->id);
+
+    if (!room)
+        return 0;
+    db_add_text(ids, webhook->id);
+    db_add_int(rooms, room);
+    return 1;
+}
+
 /* Every webhook whose endpoint has room, with how much. By the webhook, as it may have moved to another endpoint. */
 static int add_room(struct chores *chores, struct db_column *ids, struct db_column *rooms)
 {
     const struct catalog *catalog = intake_catalog(chores->intake);
     int count = 0;
 
-    for (int i = 0; catalog && i < catalog->webhook_count; i++) {
-        const struct catalog_webhook *webhook = &catalog->webhooks[i];
-        int room = dispatch_room(chores->dispatch, webhook->connection->id);
-
-        if (!room)
-            continue;
-        db_add_text(ids, webhook->id);
-        db_add_int(rooms, room);
-        count++;
-    }
+    for (int i = 0; catalog && i < catalog->webhook_count; i++)
+        count += add_webhook_room(chores, &catalog->webhooks[i], ids, rooms);
+    for (int i = 0; catalog && i < catalog->policy_webhook_count; i++)
+        count += add_webhook_room(chores, catalog->policy_webhooks[i], ids, rooms);
     return count;
 }
 
@@ -87,6 +117,10 @@ static void park(struct chores *chores)
 
     if (chores->parking || chores->park_wait-- > 0)
         return;
+    if (!chores->returned) {
+        take_back(chores);
+        return;
+    }
     args = db_args_new(chores->arena);
     ids = db_array(args, DB_TEXT);
     rooms = db_array(args, DB_INT);
@@ -94,13 +128,56 @@ static void park(struct chores *chores)
         (void)db_args_wire(args); /* gives the columns' memory to the arena */
         return;
     }
-    /* The lease outlives the longest call; a worker that dies leaves the delivery due again by then. */
-    db_int(args, 2 * chores->config->webhook_timeout + 15 * USEC_PER_S);
+    db_int(args, chores_lease(chores->config));
     db_int(args, PARK_CLAIM_MAX);
+    db_text(args, chores->worker);
     group = pipe_group_new(chores->pipe);
     pipe_add(group, &SQL_park_claim, args);
     chores->parking = true;
     pipe_send(group, on_parked, chores);
+}
+
+usec_t chores_lease(const struct config *config)
+{
+    return 2 * config->webhook_timeout + 15 * USEC_PER_S;
+}
+
+/* --- timers ------------------------------------------------------------------------------------------ */
+
+static void on_timer_over(struct work *work, void *source)
+{
+    struct chores *chores = source;
+
+    (void)work;
+    chores->timers_open--;
+}
+
+static void on_timed(void *context, PGresult **results, const struct err *err)
+{
+    struct chores *chores = context;
+    int count = err ? 0 : PQntuples(results[0]);
+
+    chores->timing = false;
+    chores->timer_wait = count ? 0 : 2;
+    chores->timers_open += count;
+    for (int row = 0; row < count; row++)
+        intake_submit(chores->intake, work_new(WORK_TIMER, db_get_text(results[0], row, 0), on_timer_over, chores));
+}
+
+/* The next ones are claimed when these are over: their lease does not end before. */
+static void timers(struct chores *chores)
+{
+    struct db_args *args;
+    struct pipe_group *group;
+
+    if (chores->timing || chores->timers_open || chores->timer_wait-- > 0)
+        return;
+    args = db_args_new(chores->arena);
+    db_int(args, TIMERS_MAX);
+    group = pipe_group_new(chores->pipe);
+    pipe_add(group, &SQL_timer_claim, args);
+    chores->timing = true;
+    pipe_send(group, on_timed, chores);
 }
 
 /* --- sweep ------------------------------------------------------------------------------------------- */
@@ -127,6 +204,8 @@ static void sweep_page_over(struct chores *chores)
     if (!chores->sweep.last_page)
         db_text(args, chores->sweep.cursor);
     pipe_add(group, chores->sweep.last_page ? &SQL_sweep_end : &SQL_sweep_advance, args);
+    if (chores->sweep.last_page)
+        pipe_add(group, &SQL_sweep_orphans, NULL);
     pipe_send(group, on_sweep_advanced, chores);
 }
 
@@ -291,13 +370,15 @@ static void on_tick(uv_timer_t *timer)
         return;
     arena_clear(chores->arena); /* groups copied theirs when they were sent */
     park(chores);
+    timers(chores);
     sweep(chores);
     relay(chores);
     gauge(chores);
 }
 
 struct chores *chores_new(uv_loop_t *loop, const struct config *config, struct pipe *pipe,
-                          struct publisher *publisher, struct intake *intake, struct dispatch *dispatch)
+                          struct publisher *publisher, struct intake *intake, struct dispatch *dispatch,
+                          const char *worker)
 {
     struct chores *chores = calloc(1, sizeof(*chores));
 
@@ -308,6 +389,7 @@ struct chores *chores_new(uv_loop_t *loop, const struct config *config, struct p
     chores->publisher = publisher;
     chores->intake = intake;
     chores->dispatch = dispatch;
+    chores->worker = worker;
     chores->arena = arena_new();
     uv_timer_init(loop, chores->timer);
     chores->timer->data = chores;

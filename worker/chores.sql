@@ -5,13 +5,25 @@ with room as (
     select d.request_id, d.id
     from room r cross join lateral (
         select w.request_id, w.id from webhook_delivery w
-        where w.webhook_id = r.webhook_id and w.state = 'waiting' and w.due_at <= now()
+        where w.webhook_id = r.webhook_id and w.state in ('waiting', 'delivered') and w.due_at <= now()
         order by w.due_at limit r.calls for update skip locked) d
     limit $4::bigint
 )
-update webhook_delivery w set due_at = now() + $3::bigint * interval '1 microsecond'
+update webhook_delivery w set due_at = now() + $3::bigint * interval '1 microsecond', worker = $5::text
 from due where w.request_id = due.request_id and w.id = due.id
 returning w.request_id, w.id
+
+-- name: park_return
+-- What this very worker held when it ended is due at once: nobody makes those calls.
+update webhook_delivery set due_at = now(), worker = null
+where worker = $1 and state = 'waiting' and due_at is not null
+
+-- name: timer_claim
+update request_timer t set due_at = now() + interval '30 seconds'
+from (select request_id, kind from request_timer where due_at <= now() order by due_at limit $1::bigint
+      for update skip locked) d
+where t.request_id = d.request_id and t.kind = d.kind
+returning t.request_id
 
 -- name: sweep_claim
 update review_sweep s set lease_until = now() + interval '30 seconds'
@@ -19,11 +31,23 @@ where s.id = (select id from review_sweep where lease_until < now() order by id 
 returning s.id, s.cursor
 
 -- name: sweep_page
-select id from privacy_request
-where status = 'awaiting_pre_approval' and id > $1::text order by id limit $2::bigint
+select id from (
+    (select id from privacy_request where status = 'awaiting_pre_approval' and id > $1::text order by id limit $2::bigint)
+    union all
+    (select id from privacy_request where status = 'in_processing' and id > $1::text order by id limit $2::bigint)
+    union all
+    (select id from privacy_request where status = 'paused' and id > $1::text order by id limit $2::bigint)) waiting
+order by id limit $2::bigint
 
 -- name: sweep_advance
 update review_sweep set cursor = $2::text, lease_until = now() + interval '30 seconds' where id = $1::bigint
+
+-- name: sweep_orphans
+-- What was tried again beside a run, or by an operator, of a webhook that is no more: no request is looked at for it.
+update webhook_delivery d set state = 'given_up', outcome = 'webhook_deleted', due_at = null, settled_at = now()
+where d.due_at is not null and d.state = 'waiting' and (d.passed or d.redelivery)
+  and not exists (select from policy_webhook w where w.id = d.webhook_id)
+  and not exists (select from pre_approval_webhook w where w.id = d.webhook_id)
 
 -- name: sweep_end
 delete from review_sweep where id = $1::bigint

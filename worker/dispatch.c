@@ -300,6 +300,12 @@ int dispatch_room(struct dispatch *dispatch, const char *connection_id)
     return room > 0 ? room : 0;
 }
 
+void dispatch_refuse_token(struct dispatch *dispatch, const struct call *call)
+{
+    (void)dispatch;
+    (void)call;
+}
+
 int dispatch_underway(const struct dispatch *dispatch)
 {
     return dispatch->underway + dispatch->queued;

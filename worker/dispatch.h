@@ -48,3 +48,5 @@ int dispatch_room(struct dispatch *dispatch, const char *connection_id);
 int dispatch_underway(const struct dispatch *dispatch); /* in flight and queued */
 /* Parks what has not gone out yet: before the program ends. */
 void dispatch_park_all(struct dispatch *dispatch);
+/* The endpoint refused the OAuth2 token that this call carried: it is used no more. */
+void dispatch_refuse_token(struct dispatch *dispatch, const struct call *call);

@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "common/metric.h"
+#include "worker/answer.h"
 #include "worker/payload.h"
 #include "worker/plan.h"
 #include "worker/retry.h"
@@ -62,6 +63,8 @@ static void request_advance(struct work *work, const struct settle_item *item)
         request->status = item->entry.status;
         request->status_seq = item->entry.seq;
     }
+    if (item->entry.type == EVENT_STARTED && request->started_processing_at == USEC_NONE)
+        request->started_processing_at = item->entry.time;
     if (item->kind == SETTLE_REPLY) {
         struct reply *replies = arena_array(work->arena, struct reply, (size_t)request->reply_count + 1);
 
@@ -71,26 +74,40 @@ static void request_advance(struct work *work, const struct settle_item *item)
     }
 }
 
+/* The work goes on from what is now on record, as whoever reads that event would. */
+static void work_goes_on(struct work *work, const struct settle_item *item)
+{
+    work->type = item->entry.type;
+    work->seq = item->entry.seq;
+    work->cause = arena_printf(work->arena, "%s.%lld", work->request_id, (long long)work->seq);
+    work->first_step = false;
+    if (plan_is_run(work->type))
+        work->kind = WORK_EVENT;
+}
+
+/* The work stays open until it comes back. */
+static void look_again(struct engine *engine, struct work *work)
+{
+    if (work->tries > TRIES_MAX) {
+        log_error("engine.lost_too_often", log_id("request", work->request_id));
+        return;
+    }
+    work_open(work);
+    intake_submit(engine->intake, work);
+}
+
 static void decided(void *context, struct settle_item *item, bool won)
 {
     struct engine *engine = context;
     struct work *work = item->work;
 
-    if (won) {
-        request_advance(work, item);
-        work->type = item->entry.type;
-        work->seq = item->entry.seq;
-        work->cause = arena_printf(work->arena, "%s.%lld", work->request_id, (long long)work->seq);
-        follow(engine, work);
+    if (!won) {
+        look_again(engine, work); /* somebody was faster */
         return;
     }
-    if (work->tries > TRIES_MAX) {
-        log_error("engine.lost_too_often", log_id("request", work->request_id));
-        return;
-    }
-    /* Somebody was faster: look again. The work stays open until it comes back. */
-    work_open(work);
-    intake_submit(engine->intake, work);
+    request_advance(work, item);
+    work_goes_on(work, item);
+    follow(engine, work);
 }
 
 static struct settle_item *decision_new(struct engine *engine, struct work *work, enum settle_kind kind,
@@ -131,13 +148,179 @@ static void do_approve(struct engine *engine, struct work *work, const struct pl
     settle_submit(engine->parts.settle, item);
 }
 
+static const struct catalog_policy *policy_of(const struct work *work)
+{
+    return catalog_policy_by_id(work->catalog, work->request->policy_id);
+}
+
+static int64_t revision_of(const struct work *work)
+{
+    const struct catalog_policy *policy = policy_of(work);
+
+    return policy ? policy->webhooks_revision : 0;
+}
+
 static void do_move(struct engine *engine, struct work *work, const struct plan_step *step)
 {
     struct settle_item *item = decision_new(engine, work, SETTLE_ENTRY, step);
+    struct arena *arena = work->arena;
+    const char *id = work->request_id;
 
-    item->entry.payload = step->kind == PLAN_FAIL
-                              ? event_failed(work->arena, work->request_id, step->checkpoint, step->word, step->message)
-                              : event_status(work->arena, work->request_id, step->status);
+    if (step->kind == PLAN_FAIL)
+        item->entry.payload = event_failed(arena, id, step->checkpoint, step->word, step->message);
+    else if (step->event == EVENT_STARTED)
+        item->entry.payload = event_started(arena, id, revision_of(work), NULL);
+    else
+        item->entry.payload = event_status(arena, id, step->status);
+    settle_submit(engine->parts.settle, item);
+}
+
+/* --- decisions: a run -------------------------------------------------------------------------------- */
+
+static void do_call(struct engine *engine, struct work *work, const struct plan_step *step);
+
+/* As the steps' statement wrote it. */
+static void put_step(struct work *work, const struct settle_item *item)
+{
+    const struct delivery *stood = request_delivery(work->request, item->delivery_id);
+    int attempts = stood ? stood->attempts : 0;
+
+    request_put_delivery(work->request,
+                         &(struct delivery){
+                             .id = item->delivery_id,
+                             .webhook_id = item->webhook_id,
+                             .kind = item->webhook_kind,
+                             .state = item->state,
+                             .attempts = attempts,
+                             .base = attempts,
+                             .run = item->run,
+                             .due_at = item->due_at,
+                             .created_at = stood ? stood->created_at : item->entry.time,
+                             .settled_at = item->due_at == USEC_NONE ? item->entry.time : USEC_NONE,
+                             .sealed_derived = stood ? stood->sealed_derived : (struct bytes){ 0 },
+                         });
+}
+
+/* The call that was owed is made at once, by whoever owed it: its lease runs. */
+static void stepped(void *context, struct settle_item *item, bool won)
+{
+    struct engine *engine = context;
+    struct work *work = item->work;
+    struct plan_step call = { .kind = PLAN_CALL };
+
+    if (!won) {
+        look_again(engine, work);
+        return;
+    }
+    put_step(work, item);
+    request_advance(work, item);
+    work_goes_on(work, item);
+    if (item->state == DELIVERY_SKIPPED) {
+        follow(engine, work);
+        return;
+    }
+    call.delivery = request_delivery(work->request, item->delivery_id);
+    call.webhook = catalog_webhook_by_id(work->catalog, item->webhook_id);
+    do_call(engine, work, &call);
+}
+
+static struct settle_item *step_new(struct engine *engine, struct work *work, const struct plan_step *step,
+                                    enum delivery_state state)
+{
+    struct settle_item *item = decision_new(engine, work, SETTLE_STEP, step);
+
+    item->done = stepped;
+    item->version = work->catalog->version;
+    item->delivery_id = step->delivery ? step->delivery->id
+                                       : event_delivery_id(work->arena, work->request_id, step->webhook_id);
+    item->webhook_id = step->webhook_id;
+    item->webhook_kind = step->webhook ? step->webhook->kind : step->delivery->kind;
+    item->connection_id = step->webhook ? step->webhook->connection->id : "";
+    item->state = state;
+    item->run = work->request->run;
+    return item;
+}
+
+static struct event_webhook step_names(const struct settle_item *item, const struct plan_step *step)
+{
+    return (struct event_webhook){ .webhook_id = item->webhook_id,
+                                   .webhook_key = step->webhook ? step->webhook->key : NULL,
+                                   .delivery_id = item->delivery_id,
+                                   .kind = webhook_kind_word(item->webhook_kind) };
+}
+
+static void do_step(struct engine *engine, struct work *work, const struct plan_step *step)
+{
+    struct settle_item *item = step_new(engine, work, step, DELIVERY_WAITING);
+    struct event_webhook names = step_names(item, step);
+
+    item->due_at = item->entry.time + engine->parts.lease;
+    item->entry.payload =
+        step->event == EVENT_STARTED
+            ? event_started(work->arena, work->request_id, revision_of(work), &names)
+            : event_webhook(work->arena, work->request_id, &names, NULL);
+    settle_submit(engine->parts.settle, item);
+}
+
+static void do_skip(struct engine *engine, struct work *work, const struct plan_step *step)
+{
+    struct settle_item *item = step_new(engine, work, step, DELIVERY_SKIPPED);
+    struct event_webhook names = step_names(item, step);
+
+    item->outcome = step->word;
+    item->entry.payload = event_webhook(work->arena, work->request_id, &names, step->word);
+    settle_submit(engine->parts.settle, item);
+}
+
+static const char *keys_of(struct arena *arena, const struct catalog_webhook *webhooks, int count)
+{
+    const char *keys = "";
+
+    for (int i = 0; i < count; i++)
+        keys = arena_printf(arena, "%s%s%s", keys, i ? "," : "", webhooks[i].key);
+    return keys;
+}
+
+static void changed(void *context, struct settle_item *item, bool won)
+{
+    if (won)
+        item->work->request->webhooks_revision = revision_of(item->work);
+    decided(context, item, won);
+}
+
+static void do_changed(struct engine *engine, struct work *work, const struct plan_step *step)
+{
+    struct settle_item *item = decision_new(engine, work, SETTLE_ENTRY, step);
+    const struct catalog_policy *policy = policy_of(work);
+
+    item->done = changed;
+    item->entry.payload =
+        event_webhooks_changed(work->arena, work->request_id, policy->webhooks_revision,
+                               keys_of(work->arena, policy->pre, policy->pre_count),
+                               keys_of(work->arena, policy->post, policy->post_count));
+    settle_submit(engine->parts.settle, item);
+}
+
+static void do_pause(struct engine *engine, struct work *work, const struct plan_step *step)
+{
+    struct settle_item *item = decision_new(engine, work, SETTLE_ENTRY, step);
+    struct event_webhook names = { .webhook_id = step->webhook_id,
+                                   .webhook_key = step->webhook ? step->webhook->key : NULL,
+                                   .delivery_id = step->delivery->id,
+                                   .kind = webhook_kind_word(step->delivery->kind) };
+
+    item->entry.payload = event_paused(work->arena, work->request_id, &names,
+                                       item->entry.time + engine->parts.config->pause_life);
+    settle_submit(engine->parts.settle, item);
+}
+
+static void do_resume(struct engine *engine, struct work *work, const struct plan_step *step)
+{
+    struct settle_item *item = decision_new(engine, work, SETTLE_ENTRY, step);
+    struct event_webhook names = { .webhook_id = step->webhook_id };
+
+    item->entry.payload =
+        event_resumed(work->arena, work->request_id, step->status, "system", &names, NULL);
     settle_submit(engine->parts.settle, item);
 }
 
@@ -173,8 +356,15 @@ static void do_hold(struct engine *engine, struct work *work, const struct plan_
 
     item->due_at = hold ? USEC_NONE : item->entry.time;
     item->entry.type = hold ? EVENT_WEBHOOK_HELD : EVENT_WEBHOOK_RELEASED;
-    item->entry.payload = event_webhook(work->arena, work->request_id, &names, NULL);
+    item->entry.payload = event_webhook(work->arena, work->request_id, &names, hold ? step->word : NULL);
     settle_submit(engine->parts.settle, item);
+}
+
+/* The time of its reminder has come, and nobody is waited for. */
+static void do_quiet(struct engine *engine, struct work *work, const struct plan_step *step)
+{
+    settle_submit(engine->parts.settle,
+                  delivery_item(work, SETTLE_PARK, step->delivery, DELIVERY_DELIVERED));
 }
 
 static void do_drop(struct engine *engine, struct work *work, const struct plan_step *step)
@@ -206,7 +396,8 @@ static void do_owe(struct engine *engine, struct work *work, const struct plan_s
 static void (*const acts[])(struct engine *engine, struct work *work, const struct plan_step *step) = {
     [PLAN_CALL] = do_call,       [PLAN_HOLD] = do_hold,   [PLAN_RELEASE] = do_hold, [PLAN_DROP] = do_drop,
     [PLAN_OWE] = do_owe,         [PLAN_REPLY] = do_reply, [PLAN_IGNORE] = do_reply, [PLAN_APPROVE] = do_approve,
-    [PLAN_MOVE] = do_move,       [PLAN_FAIL] = do_move,
+    [PLAN_MOVE] = do_move,       [PLAN_FAIL] = do_move,   [PLAN_STEP] = do_step,    [PLAN_SKIP] = do_skip,
+    [PLAN_CHANGED] = do_changed, [PLAN_PAUSE] = do_pause, [PLAN_RESUME] = do_resume, [PLAN_QUIET] = do_quiet,
 };
 
 static void carry_out(struct engine *engine, struct work *work)
@@ -245,6 +436,9 @@ static void plan_work(struct engine *engine, const struct work *work)
         break;
     case WORK_REVIEW:
         plan_review(work->request, work->catalog, plan);
+        break;
+    case WORK_TIMER:
+        plan_timer(work->request, plan);
         break;
     }
 }
@@ -300,22 +494,148 @@ static double chance(void)
     return (double)randombytes_random() / (double)UINT32_MAX;
 }
 
-/* What an attempt means for its delivery: delivered, tried again at a time, or given up. */
-static void judge(const struct engine *engine, const struct call *call, const struct http_answer *answer,
-                  struct settle_item *item)
-{
-    bool blocked = !strcmp(answer->outcome, "address_blocked") || !strcmp(answer->outcome, "bad_url");
+/* What an attempt means: for its delivery (delivered, tried again at a time, given up), and for the run. */
+struct judgement {
+    const struct engine *engine;
+    const struct call *call;
+    const struct http_answer *answer;
+    struct settle_item *item;
+    struct event_attempt *event;
+};
 
-    if (answer->status / 100 == 2) {
-        item->state = DELIVERY_DELIVERED;
-        item->entry.type = EVENT_WEBHOOK_SENT;
+static struct retry_rule rule_of(const struct judgement *judgement)
+{
+    struct retry_rule rule = judgement->engine->retry;
+    const struct catalog_connection *connection = judgement->call->webhook->connection;
+
+    if (connection->retry)
+        rule.schedule = *connection->retry;
+    return rule;
+}
+
+static bool is_two_way(const struct call *call)
+{
+    return call->webhook->kind != WEBHOOK_PRE_APPROVAL && call->webhook->two_way && !call->delivery->redelivery;
+}
+
+/* Sealed like everything about a person. */
+static void keep_derived(const struct judgement *judgement, const struct answer *answer)
+{
+    struct work *work = judgement->call->work;
+
+    if (!answer->derived || !work->has_key)
+        return;
+    judgement->item->derived = seal_close(&work->key, "derived", judgement->item->delivery_id,
+                                          (struct bytes){ answer->derived, strlen(answer->derived) }, work->arena);
+    judgement->event->derived = answer->derived_names;
+}
+
+static void judge_success(const struct judgement *judgement)
+{
+    const struct call *call = judgement->call;
+    struct settle_item *item = judgement->item;
+    struct answer answer;
+    struct err err;
+
+    item->state = DELIVERY_DELIVERED;
+    if (!is_two_way(call))
+        return;
+    if (answer_read(judgement->answer->body, judgement->answer->body_length, judgement->answer->body_cut,
+                    call->webhook->key, call->work->arena, &answer, &err) < 0) {
+        item->state = DELIVERY_GIVEN_UP;
+        item->outcome = "bad_answer";
+        item->problem = arena_strdup(call->work->arena, err.text);
         return;
     }
-    if (!blocked && retry_is_worth(answer->status))
-        item->due_at = retry_next(&engine->retry, item->attempt, answer->retry_after,
-                                  call->work->request->due_date, chance(), item->entry.time);
+    item->halted = answer.halt && call->webhook->kind == WEBHOOK_PRE;
+    judgement->event->halt = item->halted;
+    keep_derived(judgement, &answer);
+}
+
+static void judge_failure(const struct judgement *judgement)
+{
+    const struct http_answer *answer = judgement->answer;
+    const struct call *call = judgement->call;
+    const struct delivery *delivery = call->delivery;
+    struct settle_item *item = judgement->item;
+    struct retry_rule rule = rule_of(judgement);
+    usec_t due_date = call->work->request->due_date, now = item->entry.time;
+    bool blocked = !strcmp(answer->outcome, "address_blocked") || !strcmp(answer->outcome, "bad_url");
+
+    if (answer->status == 401 && call->bearer_was_cached)
+        item->due_at = now; /* the token may have aged: once more with a fresh one */
+    else if (!blocked && retry_is_worth(answer->status))
+        item->due_at = retry_next(&rule, item->attempt - delivery->base, answer->retry_after,
+                                  due_date > now ? due_date : USEC_NONE, chance(), now);
     item->state = item->due_at == USEC_NONE ? DELIVERY_GIVEN_UP : DELIVERY_WAITING;
-    item->entry.type = item->due_at == USEC_NONE ? EVENT_WEBHOOK_GIVEN_UP : EVENT_WEBHOOK_FAILED;
+    /* Where there was no answer, the contract counts it as a 500. */
+    item->problem = arena_printf(call->work->arena, "Webhook '%s' returned an error: Client call failed with status "
+                                 "code '%d'", call->webhook->key, answer->status ? answer->status : 500);
+}
+
+/* 410: the endpoint is gone for good, until somebody says otherwise. Who waits for it is held, but for a run that
+ * makes one attempt only, or that goes on whatever the answer. */
+static void judge_gone(const struct judgement *judgement)
+{
+    const struct retry_rule rule = rule_of(judgement);
+    struct settle_item *item = judgement->item;
+
+    judge_failure(judgement);
+    if (rule.schedule.count && (judgement->call->webhook->kind == WEBHOOK_PRE_APPROVAL || is_two_way(judgement->call)))
+        item->state = DELIVERY_HELD;
+}
+
+/* An answer of any status lets the run go on past a one_way call; a two_way one needs a good answer. */
+static bool is_passing(const struct judgement *judgement)
+{
+    const struct call *call = judgement->call;
+
+    if (call->webhook->kind == WEBHOOK_PRE_APPROVAL || call->delivery->redelivery || call->delivery->passed)
+        return false;
+    return is_two_way(call) ? judgement->item->state == DELIVERY_DELIVERED : judgement->answer->status != 0;
+}
+
+static enum event_type judged_type(const struct judgement *judgement)
+{
+    const struct settle_item *item = judgement->item;
+
+    if (judgement->answer->status == 410)
+        return EVENT_ENDPOINT_PAUSED;
+    if (item->passed)
+        return EVENT_WEBHOOK_ANSWERED;
+    return item->state == DELIVERY_DELIVERED  ? EVENT_WEBHOOK_SENT
+           : item->state == DELIVERY_GIVEN_UP ? EVENT_WEBHOOK_GIVEN_UP
+                                              : EVENT_WEBHOOK_FAILED;
+}
+
+/* A call that was delivered before and waits for its reply: whatever came of it, it stays delivered. */
+static void judge_reminder(const struct judgement *judgement)
+{
+    judgement->item->state = DELIVERY_DELIVERED;
+    judgement->item->due_at = judgement->item->entry.time + judgement->engine->parts.config->reminder;
+    judgement->item->entry.type = EVENT_WEBHOOK_REMINDED;
+}
+
+static void judge(const struct judgement *judgement)
+{
+    const struct engine *engine = judgement->engine;
+    struct settle_item *item = judgement->item;
+
+    if (judgement->call->delivery->state == DELIVERY_DELIVERED) {
+        judge_reminder(judgement);
+        return;
+    }
+    if (judgement->answer->status / 100 == 2)
+        judge_success(judgement);
+    else if (judgement->answer->status == 410)
+        judge_gone(judgement);
+    else
+        judge_failure(judgement);
+    item->passed = is_passing(judgement);
+    item->entry.type = judged_type(judgement);
+    if (item->entry.type == EVENT_WEBHOOK_SENT && judgement->call->webhook->kind == WEBHOOK_PRE_APPROVAL &&
+        engine->parts.config->reminder)
+        item->due_at = item->entry.time + engine->parts.config->reminder;
 }
 
 static void keep_answer(const struct work *work, const struct http_answer *answer, struct settle_item *item)
@@ -332,31 +652,94 @@ static void keep_answer(const struct work *work, const struct http_answer *answe
         item->answer = seal_close(&work->key, "answer", item->delivery_id, plain, work->arena);
 }
 
+/* The endpoint is paused first: a call that is held for it is then released when it is enabled again. */
+static void pause_endpoint(struct engine *engine, const struct call *call)
+{
+    struct settle_item *item = item_new(call->work, SETTLE_ENDPOINT, NULL, NULL);
+
+    item->connection_id = call->webhook->connection->id;
+    log_warn("endpoint.paused", log_id("endpoint", call->webhook->connection->key), log_word("reason", "gone"));
+    metric_add(METRIC_ENDPOINTS_PAUSED, METRIC_LABELS(call->webhook->connection->key), 1);
+    settle_submit(engine->parts.settle, item);
+}
+
+static void put_attempt(struct work *work, const struct settle_item *item)
+{
+    struct delivery delivery = *request_delivery(work->request, item->delivery_id);
+
+    delivery.state = item->state;
+    delivery.attempts = item->attempt;
+    delivery.due_at = item->due_at;
+    delivery.settled_at = item->entry.time;
+    delivery.passed = delivery.passed || item->passed;
+    delivery.halted = item->halted;
+    delivery.problem = item->problem;
+    if (item->derived.data)
+        delivery.sealed_derived = item->derived;
+    request_put_delivery(work->request, &delivery);
+}
+
+/* The attempt is on record: the run goes on from it, unless something else happened to the request meanwhile, or the
+ * configuration is another by now. */
+static void attempted(void *context, struct settle_item *item, bool won)
+{
+    struct engine *engine = context;
+    struct work *work = item->work;
+    bool alone = item->entry.seq == work->request->seq + 1;
+
+    if (!won)
+        return; /* somebody else made the same call, when this one's lease had ended, and goes on */
+    put_attempt(work, item);
+    request_advance(work, item);
+    work_goes_on(work, item);
+    if (!plan_is_run(work->type))
+        return;
+    if (alone && work->catalog == intake_catalog(engine->intake))
+        follow(engine, work);
+    else
+        look_again(engine, work);
+}
+
+static void fill_attempt(struct settle_item *item, const struct call *call, const struct http_answer *answer)
+{
+    struct work *work = call->work;
+
+    item->attempt = call->delivery->attempts + 1;
+    item->status_code = answer->status;
+    item->outcome = arena_strdup(work->arena, answer->outcome);
+    item->started_at = call->started_at;
+    item->duration = answer->duration;
+    item->address = answer->address[0] ? arena_strdup(work->arena, answer->address) : NULL;
+    item->header_names = call->header_names;
+    keep_answer(work, answer, item);
+}
+
 static void on_answered(void *context, struct call *call, const struct http_answer *answer)
 {
     struct engine *engine = context;
     struct work *work = call->work;
     struct settle_item *item = delivery_item(work, SETTLE_ATTEMPT, call->delivery, DELIVERY_WAITING);
+    struct event_attempt event = { .webhook = webhook_names(call->webhook, call->delivery) };
 
-    item->attempt = call->delivery->attempts + 1;
-    item->status_code = answer->status;
-    item->outcome = answer->outcome;
-    item->started_at = call->started_at;
-    item->duration = answer->duration;
-    item->address = answer->address[0] ? arena_strdup(work->arena, answer->address) : NULL;
-    keep_answer(work, answer, item);
-    judge(engine, call, answer, item);
+    fill_attempt(item, call, answer);
+    judge(&(struct judgement){ engine, call, answer, item, &event });
+    if (answer->status == 410)
+        pause_endpoint(engine, call);
+    if (answer->status == 401 && call->bearer_was_cached)
+        dispatch_refuse_token(engine->dispatch, call);
     if (item->state == DELIVERY_DELIVERED)
-        metric_observe(METRIC_END_TO_END, METRIC_LABELS("pre_approval"),
+        metric_observe(METRIC_END_TO_END, METRIC_LABELS(event.webhook.kind),
                        item->entry.time - call->delivery->created_at);
-    item->entry.payload =
-        event_webhook_attempt(work->arena, work->request_id,
-                              &(struct event_attempt){ .webhook = webhook_names(call->webhook, call->delivery),
-                                                       .attempt = item->attempt,
-                                                       .status_code = item->status_code,
-                                                       .outcome = item->outcome,
-                                                       .duration = item->duration,
-                                                       .next_attempt_at = item->due_at });
+    event.attempt = item->attempt;
+    event.status_code = item->status_code;
+    event.outcome = item->outcome;
+    event.duration = item->duration;
+    event.next_attempt_at = item->due_at;
+    item->entry.payload = event_webhook_attempt(work->arena, work->request_id, &event);
+    if (call->webhook->kind != WEBHOOK_PRE_APPROVAL) {
+        item->done = attempted;
+        item->context = engine;
+    }
     settle_submit(engine->parts.settle, item);
     work_close(work);
 }

@@ -26,6 +26,7 @@ struct engine_parts {
     const struct seal_ring *ring;
     const struct token_key *tokens;
     struct settle *settle;
+    usec_t lease; /* how long a call that was owed is left to whoever makes it */
 };
 
 struct engine *engine_new(const struct engine_parts *parts);

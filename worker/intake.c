@@ -487,19 +487,26 @@ bool intake_is_reading(const struct intake *intake)
 
 /* --- birth and end ----------------------------------------------------------------------------------- */
 
+void intake_name(const struct config *config, char ret[INTAKE_NAME_BYTES])
+{
+    char host[128] = "";
+
+    gethostname(host, sizeof(host) - 1);
+    snprintf(ret, INTAKE_NAME_BYTES, "%s/%s", host, config->worker_listen);
+}
+
 static int consumer_new(struct intake *intake, struct err *err)
 {
     const struct config *config = intake->config;
-    char group[192], instance[256], host[128] = "", text[512];
+    char group[192], instance[INTAKE_NAME_BYTES], text[512];
     rd_kafka_conf_t *conf;
     int r = kafka_conf(config, &conf, err);
 
     if (r < 0)
         return r;
-    gethostname(host, sizeof(host) - 1);
     snprintf(group, sizeof(group), "%s.worker", config->topic_prefix);
     /* A worker that comes back takes up its partitions at once, without the others noticing. */
-    snprintf(instance, sizeof(instance), "%s/%s", host, config->worker_listen);
+    intake_name(config, instance);
     const struct {
         const char *name, *value;
     } settings[] = {

@@ -20,6 +20,10 @@
 
 struct intake;
 
+/* Who this worker is, always the same for a host and its DOCKET_WORKER_LISTEN: member of the group, holder of leases. */
+enum { INTAKE_NAME_BYTES = 256 };
+void intake_name(const struct config *config, char ret[INTAKE_NAME_BYTES]);
+
 /* work->request is set, NULL when there is no such request. */
 typedef void intake_outlet(void *context, struct work *work);
 

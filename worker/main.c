@@ -17,6 +17,7 @@ enum { TURN_MS = 100 };
 
 struct app {
     uv_loop_t loop;
+    char name[INTAKE_NAME_BYTES];
     struct config *config;
     struct seal_ring *ring;
     struct token_key *tokens;
@@ -91,8 +92,10 @@ static int app_connect(struct app *app, struct err *err)
     app->settling = pipe_new(&app->loop, config->postgres_url, "docket-worker settle", settle_statements);
     app->working = pipe_new(&app->loop, config->postgres_url, "docket-worker chores", chores_statements);
     app->http = http_new(&app->loop, config, app->guard);
-    app->settle = settle_new(&app->loop, app->settling, app->publisher);
-    app->engine = engine_new(&(struct engine_parts){ config, app->ring, app->tokens, app->settle });
+    intake_name(config, app->name);
+    app->settle = settle_new(&app->loop, app->settling, app->publisher, app->name);
+    app->engine = engine_new(
+        &(struct engine_parts){ config, app->ring, app->tokens, app->settle, chores_lease(config) });
     outlets = engine_outlets(app->engine);
     app->dispatch = dispatch_new(&app->loop, config, app->http, &outlets);
     r = intake_new(&app->loop, config, app->ring, app->reading, app->publisher, engine_take, app->engine,
@@ -101,7 +104,7 @@ static int app_connect(struct app *app, struct err *err)
         return r;
     engine_connect(app->engine, app->intake, app->dispatch);
     app->chores =
-        chores_new(&app->loop, config, app->working, app->publisher, app->intake, app->dispatch);
+        chores_new(&app->loop, config, app->working, app->publisher, app->intake, app->dispatch, app->name);
     return 0;
 }
 

@@ -14,39 +14,158 @@ static struct plan_step *step_add(struct plan *plan, enum plan_kind kind)
     return step;
 }
 
+bool plan_is_run(enum event_type type)
+{
+    switch (type) {
+    case EVENT_STARTED:
+    case EVENT_RETRIED:
+    case EVENT_RESUMED:
+    case EVENT_WEBHOOK_OWED:
+    case EVENT_WEBHOOK_ANSWERED:
+    case EVENT_WEBHOOK_GIVEN_UP:
+    case EVENT_WEBHOOK_SKIPPED:
+    case EVENT_WEBHOOKS_CHANGED:
+    case EVENT_ENDPOINT_PAUSED:
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool plan_concerns(enum event_type type)
 {
-    return type == EVENT_PRE_APPROVAL_REQUESTED || type == EVENT_APPROVED || type == EVENT_STARTED;
+    /* What was owed is under a lease: whoever finds that it ended goes on. */
+    return type == EVENT_PRE_APPROVAL_REQUESTED || type == EVENT_APPROVED ||
+           (plan_is_run(type) && type != EVENT_WEBHOOK_OWED);
+}
+
+const char *plan_checkpoint(enum webhook_kind kind)
+{
+    return kind == WEBHOOK_POST ? "post_webhooks" : "pre_webhooks";
+}
+
+/* --- calls that are due ------------------------------------------------------------------------------ */
+
+static void plan_drop(struct plan *plan, const struct delivery *delivery, const char *word)
+{
+    struct plan_step *step = step_add(plan, PLAN_DROP);
+
+    step->delivery = delivery;
+    step->word = word;
+}
+
+static void plan_call(struct plan *plan, const struct delivery *delivery, const struct catalog_webhook *webhook)
+{
+    const struct catalog_connection *connection = webhook->connection;
+    struct plan_step *step = step_add(plan, connection->disabled || connection->paused ? PLAN_HOLD : PLAN_CALL);
+
+    step->delivery = delivery;
+    step->webhook = webhook;
+    step->word = connection->disabled ? "connection_disabled" : "endpoint_paused";
+}
+
+/* It was delivered, and its reply is still to come. */
+static void plan_reminder(const struct delivery *delivery, const struct request *request,
+                          const struct catalog_webhook *webhook, struct plan *plan)
+{
+    struct plan_step *step;
+
+    if (webhook && !request->deleted && lifecycle_takes_replies(request->status) &&
+        !request_reply_of(request, delivery->webhook_id) && !webhook->connection->disabled &&
+        !webhook->connection->paused) {
+        plan_call(plan, delivery, webhook);
+        return;
+    }
+    step = step_add(plan, PLAN_QUIET);
+    step->delivery = delivery;
+}
+
+static void plan_approval_call(const struct delivery *delivery, const struct request *request,
+                               const struct catalog_webhook *webhook, struct plan *plan)
+{
+    if (delivery->state == DELIVERY_DELIVERED && delivery->due_at != USEC_NONE)
+        plan_reminder(delivery, request, webhook, plan);
+    if (delivery->state != DELIVERY_WAITING)
+        return;
+    if (!lifecycle_takes_replies(request->status) || request->deleted)
+        plan_drop(plan, delivery, "request_decided");
+    else if (!webhook)
+        plan_drop(plan, delivery, "webhook_deleted");
+    else if (request_reply_of(request, delivery->webhook_id))
+        plan_drop(plan, delivery, "replied"); /* the attempt that seemed to fail had arrived */
+    else
+        plan_call(plan, delivery, webhook);
+}
+
+static void plan_skip(struct plan *plan, const char *webhook_id, const struct delivery *delivery,
+                      const struct catalog_webhook *webhook)
+{
+    struct plan_step *step = step_add(plan, PLAN_SKIP);
+
+    step->webhook_id = webhook_id;
+    step->delivery = delivery;
+    step->webhook = webhook;
+    step->event = EVENT_WEBHOOK_SKIPPED;
+    step->word = webhook ? "connection_disabled" : "webhook_deleted";
+}
+
+/* A waiting or held call of a policy webhook. What the run has passed is finished beside it. */
+static void plan_run_call(const struct delivery *delivery, const struct request *request,
+                          const struct catalog_webhook *webhook, struct plan *plan)
+{
+    bool wanted = !request->deleted && (delivery->passed ? request->status != PR_CANCELED
+                                                         : request->status == PR_IN_PROCESSING);
+
+    if (!wanted)
+        plan_drop(plan, delivery, "request_decided");
+    else if (webhook && !webhook->connection->disabled)
+        plan_call(plan, delivery, webhook);
+    else if (delivery->passed)
+        plan_drop(plan, delivery, webhook ? "connection_disabled" : "webhook_deleted");
+    else
+        plan_skip(plan, delivery->webhook_id, delivery, webhook);
+}
+
+static void plan_run(const struct request *request, const struct catalog *catalog, struct plan *plan);
+
+static void plan_due(const struct delivery *delivery, const struct request *request, const struct catalog *catalog,
+                     struct plan *plan)
+{
+    const struct catalog_webhook *webhook = catalog_webhook_by_id(catalog, delivery->webhook_id);
+
+    if (delivery->redelivery && delivery->state == DELIVERY_WAITING) {
+        if (webhook)
+            plan_call(plan, delivery, webhook);
+        else
+            plan_drop(plan, delivery, "webhook_deleted");
+    } else if (delivery->kind == WEBHOOK_PRE_APPROVAL) {
+        plan_approval_call(delivery, request, webhook, plan);
+    } else if (delivery->state == DELIVERY_WAITING) {
+        plan_run_call(delivery, request, webhook, plan);
+    } else {
+        plan_run(request, catalog, plan);
+    }
 }
 
 void plan_delivery(const struct delivery *delivery, const struct request *request, const struct catalog *catalog,
                    struct plan *plan)
 {
-    const struct catalog_webhook *webhook = catalog_webhook_by_id(catalog, delivery->webhook_id);
-    struct plan_step *step;
-
-    if (delivery->state != DELIVERY_WAITING)
-        return;
-    step = step_add(plan, PLAN_DROP);
-    step->delivery = delivery;
-    step->webhook = webhook;
-    if (!lifecycle_takes_replies(request->status) || request->deleted)
-        step->word = "request_decided";
-    else if (!webhook)
-        step->word = "webhook_deleted";
-    else if (request_reply_of(request, delivery->webhook_id))
-        step->word = "replied"; /* the attempt that seemed to fail had arrived */
-    else
-        step->kind = webhook->connection->disabled ? PLAN_HOLD : PLAN_CALL;
+    plan->count = 0;
+    plan_due(delivery, request, catalog, plan);
 }
 
 /* All calls that the event owes: those not parked, held or settled meanwhile. */
 static void plan_calls(const struct request *request, const struct catalog *catalog, struct plan *plan)
 {
-    for (int i = 0; i < request->delivery_count; i++)
-        if (request->deliveries[i].due_at == USEC_NONE)
-            plan_delivery(&request->deliveries[i], request, catalog, plan);
+    for (int i = 0; i < request->delivery_count; i++) {
+        const struct delivery *delivery = &request->deliveries[i];
+
+        if (delivery->kind == WEBHOOK_PRE_APPROVAL && delivery->due_at == USEC_NONE)
+            plan_due(delivery, request, catalog, plan);
+    }
 }
+
+/* --- a run ------------------------------------------------------------------------------------------- */
 
 static void plan_move(struct plan *plan, enum pr_status status, enum event_type event)
 {
@@ -56,23 +175,122 @@ static void plan_move(struct plan *plan, enum pr_status status, enum event_type 
     step->event = event;
 }
 
-/* What runs between approval and completion. Nothing is configured that a run would do, so it ends at once. */
+static void plan_fail(struct plan *plan, const char *checkpoint, const char *log, const char *message)
+{
+    struct plan_step *step = step_add(plan, PLAN_FAIL);
+
+    step->status = PR_ERROR;
+    step->event = EVENT_FAILED;
+    step->checkpoint = checkpoint;
+    step->word = log;
+    step->message = message;
+}
+
+/* The run may go on past it, now and after a retry. */
+static bool is_over(const struct delivery *delivery)
+{
+    bool halts = delivery->kind == WEBHOOK_PRE && delivery->halted && !delivery->resumed;
+
+    return delivery->state == DELIVERY_SKIPPED || (delivery->passed && !halts);
+}
+
+static void plan_pause(struct plan *plan, const struct delivery *delivery, const struct catalog_webhook *webhook)
+{
+    struct plan_step *step = step_add(plan, PLAN_PAUSE);
+
+    step->status = PR_PAUSED;
+    step->event = EVENT_PAUSED;
+    step->delivery = delivery;
+    step->webhook = webhook;
+    step->webhook_id = delivery->webhook_id;
+}
+
+static void plan_owe(struct plan *plan, const struct delivery *delivery, const struct catalog_webhook *webhook)
+{
+    struct plan_step *step;
+
+    if (webhook->connection->disabled) {
+        plan_skip(plan, webhook->id, delivery, webhook);
+        return;
+    }
+    step = step_add(plan, PLAN_STEP);
+    step->delivery = delivery;
+    step->webhook = webhook;
+    step->webhook_id = webhook->id;
+    step->event = EVENT_WEBHOOK_OWED;
+}
+
+/* What one webhook of the list asks for next; false: nothing may follow it yet. A step that an earlier run left
+ * undone (it failed, or its pause expired) is done anew. */
+static bool plan_webhook(const struct catalog_webhook *webhook, const struct request *request, struct plan *plan)
+{
+    const struct delivery *delivery = request_delivery_of(request, webhook->id);
+
+    if (delivery && is_over(delivery))
+        return true;
+    if (!delivery || delivery->run != request->run)
+        plan_owe(plan, delivery, webhook);
+    else if (delivery->halted)
+        plan_pause(plan, delivery, webhook);
+    else if (delivery->state == DELIVERY_GIVEN_UP)
+        plan_fail(plan, plan_checkpoint(webhook->kind),
+                  arena_printf(request->arena, "Webhook: %s", webhook->key),
+                  delivery->problem ? delivery->problem : "The call was given up.");
+    /* else it is under way, or held */
+    return false;
+}
+
+static bool plan_webhooks(const struct catalog_webhook *webhooks, int count, const struct request *request,
+                          struct plan *plan)
+{
+    for (int i = 0; i < count; i++)
+        if (!plan_webhook(&webhooks[i], request, plan))
+            return false;
+    return true;
+}
+
+/* What runs between approval and completion: the webhooks before, the policy's rules, the webhooks after. */
+static void plan_steps(const struct request *request, const struct catalog_policy *policy, struct plan *plan)
+{
+    if (policy && !plan_webhooks(policy->pre, policy->pre_count, request, plan))
+        return;
+    if (!policy || !policy->rule_count) {
+        plan_fail(plan, plan_checkpoint(WEBHOOK_PRE), "Policy validation",
+                  arena_printf(request->arena, "Policy with key %s must contain at least one Rule.",
+                               policy ? policy->key : request->policy_id));
+        return;
+    }
+    if (plan_webhooks(policy->post, policy->post_count, request, plan))
+        plan_move(plan, PR_COMPLETE, EVENT_COMPLETED);
+}
+
+/* Nothing while a call of it is under way: whoever makes that call, or finds its lease ended, goes on. */
 static void plan_run(const struct request *request, const struct catalog *catalog, struct plan *plan)
 {
     const struct catalog_policy *policy = catalog_policy_by_id(catalog, request->policy_id);
-    struct plan_step *step;
 
-    if (policy && policy->rule_count) {
-        plan_move(plan, PR_COMPLETE, EVENT_COMPLETED);
+    if (request->deleted || request->status != PR_IN_PROCESSING)
+        return;
+    if (policy && policy->webhooks_revision != request->webhooks_revision)
+        step_add(plan, PLAN_CHANGED)->event = EVENT_WEBHOOKS_CHANGED;
+    else
+        plan_steps(request, policy, plan);
+}
+
+/* The first call that a run owes goes into the event that starts it. */
+static void plan_start(const struct request *request, const struct catalog *catalog, struct plan *plan)
+{
+    const struct catalog_policy *policy = catalog_policy_by_id(catalog, request->policy_id);
+
+    if (policy && policy->pre_count)
+        plan_webhook(&policy->pre[0], request, plan);
+    if (plan->count == 1 && plan->steps[0].kind == PLAN_STEP) {
+        plan->steps[0].status = PR_IN_PROCESSING;
+        plan->steps[0].event = EVENT_STARTED;
         return;
     }
-    step = step_add(plan, PLAN_FAIL);
-    step->status = PR_ERROR;
-    step->event = EVENT_FAILED;
-    step->checkpoint = "pre_webhooks";
-    step->word = "Policy validation";
-    step->message = arena_printf(request->arena, "Policy with key %s must contain at least one Rule.",
-                                 policy ? policy->key : request->policy_id);
+    plan->count = 0;
+    plan_move(plan, PR_IN_PROCESSING, EVENT_STARTED);
 }
 
 void plan_event(enum event_type type, int64_t seq, const struct request *request, const struct catalog *catalog,
@@ -81,13 +299,24 @@ void plan_event(enum event_type type, int64_t seq, const struct request *request
     plan->count = 0;
     if (type == EVENT_PRE_APPROVAL_REQUESTED)
         plan_calls(request, catalog, plan);
-    if (seq != request->status_seq || request->deleted)
-        return; /* the request has moved on since */
-    if (type == EVENT_APPROVED && request->status == PR_APPROVED)
-        plan_move(plan, PR_IN_PROCESSING, EVENT_STARTED);
-    if (type == EVENT_STARTED && request->status == PR_IN_PROCESSING)
+    else if (plan_is_run(type))
         plan_run(request, catalog, plan);
+    else if (type == EVENT_APPROVED && request->status == PR_APPROVED && seq == request->status_seq &&
+             !request->deleted)
+        plan_start(request, catalog, plan);
 }
+
+void plan_timer(const struct request *request, struct plan *plan)
+{
+    plan->count = 0;
+    if (request->deleted || request->status != PR_PAUSED)
+        return; /* whoever changed that has taken the timer away */
+    plan_fail(plan, plan_checkpoint(WEBHOOK_PRE), "Privacy request processing",
+              "Privacy request has expired. Please resubmit information.");
+    plan->steps[0].event = EVENT_EXPIRED;
+}
+
+/* --- replies ----------------------------------------------------------------------------------------- */
 
 /* Every webhook that exists said eligible, and there is at least one (lifecycle.md 5.1). */
 static bool all_eligible(const struct request *request, const struct catalog *catalog)
@@ -157,40 +386,79 @@ void plan_reply(const char *webhook_id, bool eligible, const struct request *req
         lifecycle_next(request->status, ON_NOT_ELIGIBLE, &step->status);
 }
 
-static void plan_webhook_review(const struct catalog_webhook *webhook, const struct request *request,
-                                struct plan *plan)
+/* --- after the configuration changed ----------------------------------------------------------------- */
+
+static void plan_release(struct plan *plan, const struct delivery *delivery, const struct catalog_webhook *webhook)
 {
-    const struct delivery *delivery = request_delivery_of(request, webhook->id);
     struct plan_step *step;
 
-    if (!delivery && !request_reply_of(request, webhook->id)) {
-        step_add(plan, PLAN_OWE)->webhook = webhook;
-        return;
-    }
-    if (!delivery || webhook->connection->disabled || delivery->state != DELIVERY_HELD)
+    if (delivery->state != DELIVERY_HELD || webhook->connection->disabled || webhook->connection->paused)
         return;
     step = step_add(plan, PLAN_RELEASE);
     step->delivery = delivery;
     step->webhook = webhook;
 }
 
+static void plan_approval_review(const struct request *request, const struct catalog *catalog, struct plan *plan)
+{
+    for (int i = 0; i < catalog->webhook_count; i++) {
+        const struct catalog_webhook *webhook = &catalog->webhooks[i];
+        const struct delivery *delivery = request_delivery_of(request, webhook->id);
+
+        if (delivery)
+            plan_release(plan, delivery, webhook);
+        else if (!request_reply_of(request, webhook->id))
+            step_add(plan, PLAN_OWE)->webhook = webhook;
+    }
+    for (int i = 0; i < request->delivery_count; i++) {
+        const struct delivery *delivery = &request->deliveries[i];
+
+        if (!catalog_webhook_by_id(catalog, delivery->webhook_id) &&
+            (delivery->state == DELIVERY_WAITING || delivery->state == DELIVERY_HELD))
+            plan_drop(plan, delivery, "webhook_deleted");
+    }
+    plan_approval(request, catalog, NULL, plan);
+}
+
+/* A call whose webhook went or was disabled is passed over; one that was held and may go is released. */
+static void plan_call_review(const struct delivery *delivery, const struct request *request,
+                             const struct catalog *catalog, struct plan *plan)
+{
+    const struct catalog_webhook *webhook = catalog_webhook_by_id(catalog, delivery->webhook_id);
+
+    if (delivery->state != DELIVERY_WAITING && delivery->state != DELIVERY_HELD)
+        return;
+    if (!webhook || webhook->connection->disabled)
+        plan_run_call(delivery, request, webhook, plan);
+    else
+        plan_release(plan, delivery, webhook);
+}
+
+static void plan_run_review(const struct request *request, const struct catalog *catalog, struct plan *plan)
+{
+    struct plan_step *step;
+
+    for (int i = 0; i < request->delivery_count; i++)
+        if (request->deliveries[i].kind != WEBHOOK_PRE_APPROVAL)
+            plan_call_review(&request->deliveries[i], request, catalog, plan);
+    if (plan->count)
+        return;
+    plan_run(request, catalog, plan);
+    if (request->status != PR_PAUSED || catalog_webhook_by_id(catalog, request->paused_webhook_id))
+        return;
+    step = step_add(plan, PLAN_RESUME);
+    step->status = PR_IN_PROCESSING;
+    step->event = EVENT_RESUMED;
+    step->webhook_id = request->paused_webhook_id;
+}
+
 void plan_review(const struct request *request, const struct catalog *catalog, struct plan *plan)
 {
     plan->count = 0;
-    if (request->status != PR_AWAITING_PRE_APPROVAL || request->deleted)
+    if (request->deleted)
         return;
-    for (int i = 0; i < catalog->webhook_count; i++)
-        plan_webhook_review(&catalog->webhooks[i], request, plan);
-    for (int i = 0; i < request->delivery_count; i++) {
-        const struct delivery *delivery = &request->deliveries[i];
-        struct plan_step *step;
-
-        if (catalog_webhook_by_id(catalog, delivery->webhook_id) ||
-            (delivery->state != DELIVERY_WAITING && delivery->state != DELIVERY_HELD))
-            continue;
-        step = step_add(plan, PLAN_DROP);
-        step->delivery = delivery;
-        step->word = "webhook_deleted";
-    }
-    plan_approval(request, catalog, NULL, plan);
+    if (request->status == PR_AWAITING_PRE_APPROVAL)
+        plan_approval_review(request, catalog, plan);
+    else if (request->status == PR_IN_PROCESSING || request->status == PR_PAUSED)
+        plan_run_review(request, catalog, plan);
 }

@@ -20,7 +20,13 @@ enum plan_kind {
     PLAN_IGNORE,  /* a reply that came too late or contradicts: on the timeline, with `word`; no effect */
     PLAN_APPROVE, /* every webhook said eligible; holds only while the catalog stands */
     PLAN_MOVE,    /* to `status`, by `event` */
-    PLAN_FAIL,    /* to error, with `word` as step and `message` */
+    PLAN_FAIL,    /* to error: `checkpoint`, `word` as the log's name, `message` */
+    PLAN_STEP,    /* the run's next call: owe it (or what stands of it anew), then make it; may start the run */
+    PLAN_SKIP,    /* the run goes on past the webhook of `webhook_id`, for the reason `word` */
+    PLAN_CHANGED, /* the policy's lists are others than the run has seen: on the timeline */
+    PLAN_PAUSE,   /* a webhook's answer halts the run */
+    PLAN_RESUME,  /* who halted it was deleted: nobody is left to reply */
+    PLAN_QUIET,   /* a delivered call is not to be reminded any more */
 };
 
 enum { PLAN_STEPS_MAX = 128 };
@@ -28,8 +34,9 @@ enum { PLAN_STEPS_MAX = 128 };
 struct plan_step {
     enum plan_kind kind;
     const struct delivery *delivery;       /* CALL, HOLD, RELEASE, DROP */
-    const struct catalog_webhook *webhook; /* CALL, OWE, HOLD, RELEASE; APPROVE: the last that said eligible */
-    const char *webhook_id;                /* REPLY, IGNORE */
+    const struct catalog_webhook *webhook; /* CALL, OWE, HOLD, RELEASE, STEP; APPROVE: the last that said eligible;
+                                            * PAUSE, SKIP and RESUME: NULL when it was deleted */
+    const char *webhook_id;                /* REPLY, IGNORE, SKIP, PAUSE, RESUME */
     bool eligible;
     enum pr_status status;
     enum event_type event;
@@ -46,7 +53,7 @@ struct plan {
 void plan_event(enum event_type type, int64_t seq, const struct request *request, const struct catalog *catalog,
                 struct plan *plan);
 
-/* One delivery that is due again. */
+/* One delivery that is due again; or, when it is settled, what follows from it. */
 void plan_delivery(const struct delivery *delivery, const struct request *request, const struct catalog *catalog,
                    struct plan *plan);
 
@@ -57,5 +64,13 @@ void plan_reply(const char *webhook_id, bool eligible, const struct request *req
 /* A waiting request after the configuration changed. */
 void plan_review(const struct request *request, const struct catalog *catalog, struct plan *plan);
 
+/* A time of the request's has come: a pause is over. */
+void plan_timer(const struct request *request, struct plan *plan);
+
 /* True for events that plan_event() may have something to do for; others need not be looked up. */
 bool plan_concerns(enum event_type type);
+/* True for those of a run: what follows from any of them is the run's next step. */
+bool plan_is_run(enum event_type type);
+
+/* "pre_webhooks", "post_webhooks" (lifecycle.md 7) */
+const char *plan_checkpoint(enum webhook_kind kind);

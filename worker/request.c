@@ -121,10 +121,21 @@ static void read_deliveries(struct request *request, const PGresult *result)
         request->deliveries[i] = (struct delivery){
             .id = db_dup_text(result, first + i, 1, request->arena),
             .webhook_id = db_dup_text(result, first + i, 2, request->arena),
+            .kind = webhook_kind_parse(db_get_text(result, first + i, 3)),
             .state = delivery_parse(db_get_text(result, first + i, 4)),
             .attempts = (int)db_get_int(result, first + i, 5),
             .due_at = db_get_time(result, first + i, 6),
             .created_at = db_get_time(result, first + i, 7),
+            .settled_at = db_get_time(result, first + i, 8),
+            .base = (int)db_get_int(result, first + i, 9),
+            .run = (int)db_get_int(result, first + i, 10),
+            .passed = db_get_bool(result, first + i, 11),
+            .halted = db_get_bool(result, first + i, 12),
+            .resumed = db_get_bool(result, first + i, 13),
+            .redelivery = db_get_bool(result, first + i, 14),
+            .problem = db_dup_text(result, first + i, 15, request->arena),
+            .sealed_derived = dup_bytes(result, first + i, 16, request->arena),
+            .sealed_resumed = dup_bytes(result, first + i, 17, request->arena),
         };
 }
 
@@ -163,6 +174,9 @@ struct request *request_read(PGresult *const *results, const char *id, struct ar
     request->sealed_identity = dup_bytes(rows, row, 26, arena);
     request->sealed_custom_fields = dup_bytes(rows, row, 27, arena);
     request->sealed_reason = dup_bytes(rows, row, 28, arena);
+    request->run = (int)db_get_int(rows, row, 29);
+    request->webhooks_revision = db_get_int(rows, row, 30);
+    request->paused_webhook_id = db_dup_text(rows, row, 31, arena);
     read_deliveries(request, results[2]);
     read_replies(request, results[3]);
     return request;
@@ -174,6 +188,20 @@ const struct delivery *request_delivery(const struct request *request, const cha
         if (!strcmp(request->deliveries[i].id, id))
             return &request->deliveries[i];
     return NULL;
+}
+
+void request_put_delivery(struct request *request, const struct delivery *delivery)
+{
+    size_t count = (size_t)request->delivery_count;
+    struct delivery *deliveries = arena_array(request->arena, struct delivery, count + 1);
+    size_t place = 0;
+
+    memcpy(deliveries, request->deliveries, count * sizeof(*deliveries));
+    while (place < count && strcmp(deliveries[place].id, delivery->id) != 0)
+        place++;
+    deliveries[place] = *delivery;
+    request->deliveries = deliveries;
+    request->delivery_count += place == count;
 }
 
 const struct delivery *request_delivery_of(const struct request *request, const char *webhook_id)

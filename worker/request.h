@@ -74,6 +74,10 @@ void request_fetch(struct pipe_group *group, const char *const *ids, int count, 
 int64_t request_fetch_version(PGresult *const *results);
 struct request *request_read(PGresult *const *results, const char *id, struct arena *arena);
 
+/* NULL when there is none. */
 const struct delivery *request_delivery(const struct request *request, const char *id);
+/* The picture after something was put on record: `delivery` in the place of the one of its id, or as one more. What
+ * pointed to deliveries before still may, and sees them as they were. */
+void request_put_delivery(struct request *request, const struct delivery *delivery);
 const struct delivery *request_delivery_of(const struct request *request, const char *webhook_id);
 const struct reply *request_reply_of(const struct request *request, const char *webhook_id);

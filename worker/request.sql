@@ -6,13 +6,15 @@ select p.id, p.seq, p.status_seq, p.status, p.deleted_at is not null, p.policy_i
        p.location, p.property_id, p.submitted_by, p.reviewed_by, p.custom_approved_by, p.finalized_by,
        p.requested_at, p.started_processing_at, p.finished_processing_at, p.reviewed_at,
        p.custom_approved_at, p.identity_verified_at, p.canceled_at, p.paused_at, p.finalized_at, p.due_date,
-       k.key_id, k.wrapped, p.sealed_identity, p.sealed_custom_fields, p.sealed_reason
+       k.key_id, k.wrapped, p.sealed_identity, p.sealed_custom_fields, p.sealed_reason,
+       p.run, p.webhooks_revision, p.paused_webhook_id
 from privacy_request p left join request_key k on k.request_id = p.id
 where p.id = any($1::text[])
 order by p.id collate "C"
 
 -- name: request_deliveries
-select request_id, id, webhook_id, connection_id, state, attempts, due_at, created_at
+select request_id, id, webhook_id, kind, state, attempts, due_at, created_at, settled_at, base, run, passed, halted,
+       resumed_at is not null, redelivery, problem, sealed_derived, sealed_resumed
 from webhook_delivery where request_id = any($1::text[])
 order by request_id collate "C"
 

@@ -14,8 +14,8 @@ enum { BATCH_ITEMS = 512, BATCH_OUTBOXES = 256, SOON_MS = 1, AGAIN_MS = 100, IDL
 
 const struct sql *const settle_statements[] = {
     &SQL_settle_park,    &SQL_settle_attempts,  &SQL_settle_deliveries, &SQL_settle_owed,
-    &SQL_settle_replies, &SQL_settle_approvals, &SQL_journal_append,    &SQL_publish_forget,
-    &SQL_publish_hasten, NULL,
+    &SQL_settle_replies, &SQL_settle_approvals, &SQL_settle_steps,      &SQL_settle_endpoint_pauses,
+    &SQL_journal_append, &SQL_publish_forget,   &SQL_publish_hasten,    NULL,
 };
 
 /* The items of one kind in a batch, and where its answer stands in the group. */
@@ -23,6 +23,7 @@ struct section {
     struct settle_item *items[BATCH_ITEMS];
     struct journal_entry *entries[BATCH_ITEMS];
     int count, statement;
+    const char *worker;
 };
 
 /* A request that has an item in the batch: its others wait for the next, as one statement moves it once. */
@@ -81,6 +82,16 @@ void settle_submit(struct settle *settle, struct settle_item *item)
         }                                                                                            \
     } while (0)
 
+static void add_bytes(struct db_column *column, struct bytes bytes)
+{
+    db_add_bytes(column, bytes.data, bytes.length);
+}
+
+static void endpoint_args(struct db_args *args, const struct section *section)
+{
+    COLUMN(args, DB_TEXT, db_add_text, section, item->connection_id);
+}
+
 static void park_args(struct db_args *args, const struct section *section)
 {
     COLUMN(args, DB_TEXT, db_add_text, section, item->entry.request_id);
@@ -102,9 +113,12 @@ static void attempt_args(struct db_args *args, const struct section *section)
     COLUMN(args, DB_INT, db_add_int, section, item->duration);
     COLUMN(args, DB_TEXT, db_add_text, section, item->address);
     COLUMN(args, DB_INT, db_add_int, section, item->status_code);
-    struct db_column *answers = db_array(args, DB_BYTES);
-    for (int i = 0; i < section->count; i++)
-        db_add_bytes(answers, section->items[i]->answer.data, section->items[i]->answer.length);
+    COLUMN(args, DB_BYTES, add_bytes, section, item->answer);
+    COLUMN(args, DB_BOOL, db_add_bool, section, item->passed);
+    COLUMN(args, DB_BOOL, db_add_bool, section, item->halted);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->problem);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->header_names);
+    COLUMN(args, DB_BYTES, add_bytes, section, item->derived);
 }
 
 static void delivery_args(struct db_args *args, const struct section *section)
@@ -127,6 +141,20 @@ static void reply_args(struct db_args *args, const struct section *section)
     COLUMN(args, DB_BOOL, db_add_bool, section, item->eligible);
 }
 
+static void step_args(struct db_args *args, const struct section *section)
+{
+    db_int(args, section->items[0]->version);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->delivery_id);
+    COLUMN(args, DB_TEXT, db_add_text, section, webhook_kind_word(item->webhook_kind));
+    COLUMN(args, DB_TEXT, db_add_text, section, item->webhook_id);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->connection_id);
+    COLUMN(args, DB_TEXT, db_add_text, section, delivery_word(item->state));
+    COLUMN(args, DB_TIME, db_add_time, section, item->due_at);
+    COLUMN(args, DB_INT, db_add_int, section, item->run);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->outcome);
+    db_text(args, section->worker);
+}
+
 static void approval_args(struct db_args *args, const struct section *section)
 {
     db_int(args, section->items[0]->version); /* batch_take() puts one version in a batch */
@@ -137,12 +165,14 @@ static const struct {
     bool has_entries;
     void (*args)(struct db_args *args, const struct section *section);
 } kinds[SETTLE_KINDS] = {
+    [SETTLE_ENDPOINT] = { &SQL_settle_endpoint_pauses, false, endpoint_args },
     [SETTLE_PARK] = { &SQL_settle_park, false, park_args },
     [SETTLE_ATTEMPT] = { &SQL_settle_attempts, true, attempt_args },
     [SETTLE_DELIVERY] = { &SQL_settle_deliveries, true, delivery_args },
     [SETTLE_OWE] = { &SQL_settle_owed, true, owed_args },
     [SETTLE_REPLY] = { &SQL_settle_replies, true, reply_args },
     [SETTLE_APPROVE] = { &SQL_settle_approvals, true, approval_args },
+    [SETTLE_STEP] = { &SQL_settle_steps, true, step_args },
     [SETTLE_ENTRY] = { &SQL_journal_append, true, NULL },
 };
 
@@ -150,15 +180,15 @@ static const struct {
 
 static bool batch_admits(struct settle *settle, struct settle_item *item, struct taken **taken)
 {
-    const struct section *approvals = &settle->sections[SETTLE_APPROVE];
+    const struct section *section = &settle->sections[item->kind];
     const char *id = item->entry.request_id;
     struct taken *other;
 
     HASH_FIND_STR(*taken, id, other);
     if (other)
         return false;
-    if (item->kind == SETTLE_APPROVE && approvals->count && approvals->items[0]->version != item->version)
-        return false;
+    if (section->count && section->items[0]->version != item->version)
+        return false; /* a statement names one version; 0 in those that name none */
     other = arena_new_of(settle->arena, struct taken);
     other->request_id = id;
     HASH_ADD_KEYPTR(hh, *taken, other->request_id, strlen(id), other);
@@ -370,7 +400,7 @@ static void batch_send(struct settle *settle)
 
 /* --- birth and end ----------------------------------------------------------------------------------- */
 
-struct settle *settle_new(uv_loop_t *loop, struct pipe *pipe, struct publisher *publisher)
+struct settle *settle_new(uv_loop_t *loop, struct pipe *pipe, struct publisher *publisher, const char *worker)
 {
     struct settle *settle = calloc(1, sizeof(*settle));
 
@@ -378,6 +408,7 @@ struct settle *settle_new(uv_loop_t *loop, struct pipe *pipe, struct publisher *
         abort();
     settle->pipe = pipe;
     settle->publisher = publisher;
+    settle->sections[SETTLE_STEP].worker = worker;
     settle->last = &settle->first;
     settle->arena = arena_new();
     uv_timer_init(loop, settle->timer);

@@ -20,12 +20,14 @@
 struct settle;
 
 enum settle_kind {
+    SETTLE_ENDPOINT, /* the endpoint of `connection_id` is paused: it answered 410; no event */
     SETTLE_PARK,     /* a delivery's state, due_at and outcome; no event */
     SETTLE_ATTEMPT,  /* a delivery's attempt, with its event */
     SETTLE_DELIVERY, /* a delivery's state, with its event */
     SETTLE_OWE,      /* a new delivery, with its event */
     SETTLE_REPLY,    /* a reply, with its event */
     SETTLE_APPROVE,  /* an event that holds only while the catalog's version stands */
+    SETTLE_STEP,     /* a run's delivery, with its event: holds only while the catalog's version stands */
     SETTLE_ENTRY,    /* an event alone */
     SETTLE_KINDS
 };
@@ -37,8 +39,8 @@ typedef void settle_done(void *context, struct settle_item *item, bool won);
 struct settle_item {
     enum settle_kind kind;
     struct work *work;
-    struct journal_entry entry; /* all but PARK; its request_id is always set */
-    /* PARK, ATTEMPT, DELIVERY, OWE, REPLY */
+    struct journal_entry entry; /* all but PARK and ENDPOINT; its request_id is always set */
+    /* ENDPOINT, PARK, ATTEMPT, DELIVERY, OWE, STEP, REPLY */
     const char *delivery_id, *webhook_id, *connection_id;
     enum delivery_state state;
     usec_t due_at;
@@ -47,9 +49,14 @@ struct settle_item {
     int attempt, status_code;
     usec_t started_at, duration;
     const char *address;
-    struct bytes answer; /* sealed */
+    struct bytes answer, derived; /* sealed; derived: absent unless it brought an identity */
+    bool passed, halted;
+    const char *problem, *header_names;
+    /* STEP */
+    enum webhook_kind webhook_kind;
+    int run;
     bool eligible;       /* REPLY */
-    int64_t version;     /* APPROVE */
+    int64_t version;     /* APPROVE, STEP */
     settle_done *done;
     void *context;
     struct settle_item *next;
@@ -57,7 +64,8 @@ struct settle_item {
 
 extern const struct sql *const settle_statements[];
 
-struct settle *settle_new(uv_loop_t *loop, struct pipe *pipe, struct publisher *publisher);
+/* `worker`: this process, as the holder of leases; must outlive settle. */
+struct settle *settle_new(uv_loop_t *loop, struct pipe *pipe, struct publisher *publisher, const char *worker);
 void settle_free(struct settle *settle);
 void settle_submit(struct settle *settle, struct settle_item *item);
 /* Nothing waits, nothing is under way, every acknowledged event is out of the outbox. */

@@ -13,7 +13,7 @@
 #include "common/event.h"
 #include "worker/request.h"
 
-enum work_kind { WORK_EVENT, WORK_REPLY, WORK_DELIVERY, WORK_REVIEW };
+enum work_kind { WORK_EVENT, WORK_REPLY, WORK_DELIVERY, WORK_REVIEW, WORK_TIMER };
 
 struct work;
 

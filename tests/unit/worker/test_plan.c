@@ -37,7 +37,6 @@ static int world_setup(void **state)
     for (int i = 0; i < 2; i++)
         world->deliveries[i] = (struct delivery){ .id = i ? "dlv_b" : "dlv_a",
                                                   .webhook_id = world->webhooks[i].id,
-                                                  .connection_id = world->connections[i].id,
                                                   .state = DELIVERY_WAITING,
                                                   .due_at = USEC_NONE };
     world->request = (struct request){ .arena = world->test.arena,
