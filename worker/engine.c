@@ -51,6 +51,18 @@ static struct event_webhook webhook_names(const struct catalog_webhook *webhook,
                                    .kind = delivery ? webhook_kind_word(webhook->kind) : NULL };
 }
 
+static const struct catalog_policy *policy_of(const struct work *work)
+{
+    return catalog_policy_by_id(work->catalog, work->request->policy_id);
+}
+
+static int64_t revision_of(const struct work *work)
+{
+    const struct catalog_policy *policy = policy_of(work);
+
+    return policy ? policy->webhooks_revision : 0;
+}
+
 /* --- decisions: reply, approval, moves --------------------------------------------------------------- */
 
 /* What is on record now, in the picture of the request that this work has. */
@@ -63,8 +75,11 @@ static void request_advance(struct work *work, const struct settle_item *item)
         request->status = item->entry.status;
         request->status_seq = item->entry.seq;
     }
-    if (item->entry.type == EVENT_STARTED && request->started_processing_at == USEC_NONE)
-        request->started_processing_at = item->entry.time;
+    if (item->entry.type == EVENT_STARTED) {
+        request->webhooks_revision = revision_of(work);
+        if (request->started_processing_at == USEC_NONE)
+            request->started_processing_at = item->entry.time;
+    }
     if (item->kind == SETTLE_REPLY) {
         struct reply *replies = arena_array(work->arena, struct reply, (size_t)request->reply_count + 1);
 
@@ -146,18 +161,6 @@ static void do_approve(struct engine *engine, struct work *work, const struct pl
     item->entry.payload =
         event_approved(work->arena, work->request_id, "webhooks", NULL, step->webhook ? &names : NULL);
     settle_submit(engine->parts.settle, item);
-}
-
-static const struct catalog_policy *policy_of(const struct work *work)
-{
-    return catalog_policy_by_id(work->catalog, work->request->policy_id);
-}
-
-static int64_t revision_of(const struct work *work)
-{
-    const struct catalog_policy *policy = policy_of(work);
-
-    return policy ? policy->webhooks_revision : 0;
 }
 
 static void do_move(struct engine *engine, struct work *work, const struct plan_step *step)
