@@ -251,11 +251,12 @@ enum { SIGNATURE_CHARS = 3 + 44 }; /* "v1," and 32 bytes as base64 */
 /* "whsec_" and base64, padded or not, into `key`, which has room for its characters. */
 static bool secret_read(const char *secret, uint8_t *key, size_t *length)
 {
-    const char *text = secret + strlen(SECRET_PREFIX);
+    size_t prefix = strlen(SECRET_PREFIX);
 
-    if (strncmp(secret, SECRET_PREFIX, strlen(SECRET_PREFIX)) != 0)
+    if (strncmp(secret, SECRET_PREFIX, prefix) != 0)
         return false;
-    return !sodium_base642bin(key, strlen(text), text, strcspn(text, "="), NULL, length, NULL,
+    secret += prefix;
+    return !sodium_base642bin(key, strlen(secret), secret, strcspn(secret, "="), NULL, length, NULL,
                               sodium_base64_VARIANT_ORIGINAL_NO_PADDING) &&
            *length;
 }

@@ -7,6 +7,7 @@
 
 #include "common/config.h"
 
+/* `schedule`: the connection's own where it has one, else the configuration's. */
 struct retry_rule {
     struct config_schedule schedule;
     int jitter_percent;
@@ -17,7 +18,7 @@ struct retry_rule {
 bool retry_is_worth(int status_code);
 
 /*
- * When attempt number `attempt` (1 is the first) failed at `now`: the next one's time, or USEC_NONE when it was the
+ * When attempt number `attempt` (1 is the first since it was owed or owed anew) failed at `now`: the next one's time, or USEC_NONE when it was the
  * last. `retry_after`: what the endpoint asked for, 0 when nothing; `deadline`: USEC_NONE or the request's own;
  * `chance`: 0 to 1.
  */

@@ -40,6 +40,31 @@ static void a_longer_retry_after_is_honoured_within_its_bound(void **state)
     assert_int_equal(retry_next(&rule, 2, USEC_PER_S, USEC_NONE, 0.5, noon), noon + 300 * USEC_PER_S);
 }
 
+static void the_bound_of_a_retry_after_shortens_no_wait_of_the_schedule(void **state)
+{
+    struct retry_rule own = rule;
+
+    (void)state;
+    own.schedule.waits[0] = 7200 * USEC_PER_S; /* a connection's own may be longer than the bound */
+    assert_int_equal(retry_next(&own, 1, 86400 * USEC_PER_S, USEC_NONE, 0.5, noon), noon + 7200 * USEC_PER_S);
+    assert_int_equal(retry_next(&rule, 2, 3600 * USEC_PER_S + 1, USEC_NONE, 0.5, noon), noon + 3600 * USEC_PER_S);
+    own.retry_after_max = 0;
+    assert_int_equal(retry_next(&own, 2, 86400 * USEC_PER_S, USEC_NONE, 0.5, noon), noon + 300 * USEC_PER_S);
+}
+
+static void a_retry_after_past_the_request_s_deadline_is_the_end(void **state)
+{
+    (void)state;
+    assert_int_equal(retry_next(&rule, 1, 60 * USEC_PER_S, noon + 60 * USEC_PER_S, 0.5, noon), noon + 60 * USEC_PER_S);
+    assert_int_equal(retry_next(&rule, 1, 60 * USEC_PER_S, noon + 59 * USEC_PER_S, 0.5, noon), USEC_NONE);
+}
+
+static void no_retry_after_adds_an_attempt(void **state)
+{
+    (void)state;
+    assert_int_equal(retry_next(&rule, 3, 60 * USEC_PER_S, USEC_NONE, 0.5, noon), USEC_NONE);
+}
+
 static void no_attempt_is_made_after_the_request_s_own_deadline(void **state)
 {
     (void)state;
@@ -53,6 +78,7 @@ static void what_is_worth_a_retry(void **state)
         int status;
         bool worth;
     } cases[] = { { 0, true },    { 301, false }, { 400, false }, { 401, false }, { 404, false }, { 408, true },
+                  { 200, false }, { 204, false }, { 409, false }, { 499, false },
                   { 410, false }, { 425, true },  { 429, true },  { 500, true },  { 503, true },  { 599, true } };
 
     (void)state;
@@ -79,6 +105,9 @@ int main(void)
         cmocka_unit_test(none_is_one_attempt_only),
         cmocka_unit_test(jitter_is_within_its_share_both_ways),
         cmocka_unit_test(a_longer_retry_after_is_honoured_within_its_bound),
+        cmocka_unit_test(the_bound_of_a_retry_after_shortens_no_wait_of_the_schedule),
+        cmocka_unit_test(a_retry_after_past_the_request_s_deadline_is_the_end),
+        cmocka_unit_test(no_retry_after_adds_an_attempt),
         cmocka_unit_test(no_attempt_is_made_after_the_request_s_own_deadline),
         cmocka_unit_test(what_is_worth_a_retry),
         cmocka_unit_test(retry_after_is_seconds_or_a_date),
