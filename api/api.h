@@ -23,6 +23,7 @@
 
 struct create_queue; /* api/create.h */
 struct reply_queue;  /* api/callback/reply.h */
+struct resume_queue; /* api/callback/resume.h */
 struct ready;        /* common/ready.h */
 
 /* The program's parts, built once by main() and read-only afterwards. */
@@ -33,6 +34,7 @@ struct api {
     struct publisher *publisher;
     struct create_queue *creates;
     struct reply_queue *replies;
+    struct resume_queue *resumes;
     struct ready *ready;
 };
 
@@ -90,7 +92,7 @@ extern const struct api_route storage_routes[];
 extern const struct api_route setting_routes[];     /* /config */
 extern const struct api_route request_routes[];     /* create, list, search, log */
 extern const struct api_route review_routes[];      /* approve, deny, cancel */
-extern const struct api_route callback_routes[];    /* eligible, not-eligible; also docket-callback's */
+extern const struct api_route callback_routes[];    /* eligible, not-eligible, resume; also docket-callback's */
 
 /* What docket-api has no answer to in this version, though the contract does: 501, after the scope's check. */
 extern const struct api_route unavailable_routes[];

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "api/callback/reply.h"
+#include "api/callback/resume.h"
 #include "api/create.h"
 #include "api/server.h"
 #include "common/log.h"
@@ -56,6 +57,15 @@ static void signals_await(void)
     log_info("api.stopping", log_number("signal", stopping));
 }
 
+static int resumes_start(struct api *api, struct err *err)
+{
+    const struct resume_parts parts = {
+        .config = api->config, .tokens = api->tokens, .ring = api->ring, .publisher = api->publisher
+    };
+
+    return resume_queue_new(&parts, &api->resumes, err);
+}
+
 static int app_start(struct app *app, struct err *err)
 {
     const struct config *config = app->config;
@@ -73,6 +83,8 @@ static int app_start(struct app *app, struct err *err)
         r = create_queue_new(api, &api->creates, err);
     if (r == 0)
         r = reply_queue_new(config, api->tokens, api->publisher, &api->replies, err);
+    if (r == 0)
+        r = resumes_start(api, err);
     if (r == 0)
         r = ready_new(config, "lifecycle", READY_NEEDS(READY_POSTGRESQL), &api->ready, err);
     return r == 0 ? server_start(api, &app->server, err) : r;
@@ -105,6 +117,7 @@ static void app_stop(struct app *app)
     server_stop(app->server, STOP_WAIT);
     create_queue_free(api->creates);
     reply_queue_free(api->replies);
+    resume_queue_free(api->resumes);
     ready_free(api->ready);
     server_free(app->server);
     if (api->publisher)

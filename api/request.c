@@ -1,184 +1,26 @@
 #include "api/request.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "api/create.h"
-#include "api/request.sql.h"
 #include "api/search.h"
 #include "api/timeline.h"
 #include "common/log.h"
-
-struct request_view request_view_empty(void)
-{
-    return (struct request_view){
-        .created_at = USEC_NONE,
-        .updated_at = USEC_NONE,
-        .started_processing_at = USEC_NONE,
-        .finished_processing_at = USEC_NONE,
-        .reviewed_at = USEC_NONE,
-        .identity_verified_at = USEC_NONE,
-        .paused_at = USEC_NONE,
-        .due_date = USEC_NONE,
-        .custom_approved_at = USEC_NONE,
-        .finalized_at = USEC_NONE,
-        .deleted_at = USEC_NONE,
-    };
-}
-
-static long long day_of(usec_t time)
-{
-    return time / USEC_PER_DAY - (time % USEC_PER_DAY < 0);
-}
-
-long long request_days_left(usec_t due_date, usec_t now)
-{
-    return day_of(due_date) - day_of(now);
-}
-
-static void add_text(json_object *object, const char *name, const char *value)
-{
-    json_object_object_add(object, name, api_json_text(value));
-}
-
-static void add_time(json_object *object, const char *name, usec_t value)
-{
-    json_object_object_add(object, name, api_json_time(value));
-}
-
-/* Text that is JSON already, put into the answer as it stands. */
-static json_object *raw_json(const char *json)
-{
-    json_object *object = json_object_new_object();
-
-    json_object_set_serializer(object, json_object_userdata_to_json_string, (void *)(uintptr_t)json, NULL);
-    return object;
-}
-
-/* Where a person goes on with what stands still. */
-static json_object *resume_endpoint(const struct request_view *view)
-{
-    static const struct {
-        enum pr_status status;
-        const char *end;
-    } ends[] = {
-        { PR_PAUSED, "resume" },
-        { PR_ERROR, "retry" },
-        { PR_REQUIRES_INPUT, "resume_from_requires_input" },
-    };
-    char path[256];
-
-    for (size_t i = 0; view->listed && i < COUNT_OF(ends); i++) {
-        if (ends[i].status != view->status)
-            continue;
-        snprintf(path, sizeof(path), "/privacy-request/%s/%s", view->id, ends[i].end);
-        return json_object_new_string(path);
-    }
-    return NULL;
-}
-
-static json_object *action_required(const struct request_view *view)
-{
-    json_object *details;
-
-    if (!view->listed || !view->failed_step || view->status != PR_ERROR)
-        return NULL;
-    details = json_object_new_object();
-    add_text(details, "step", view->failed_step);
-    add_text(details, "collection", NULL);
-    add_text(details, "action_needed", NULL);
-    return details;
-}
-
-json_object *request_object(const struct request_view *view, usec_t now)
-{
-    json_object *object = json_object_new_object();
-
-    add_text(object, "id", view->id);
-    add_time(object, "created_at", view->created_at);
-    add_time(object, "started_processing_at", view->started_processing_at);
-    add_time(object, "reviewed_at", view->reviewed_at);
-    add_text(object, "reviewed_by", view->reviewed_by);
-    add_text(object, "submitted_by", view->submitted_by);
-    add_text(object, "reviewer", NULL); /* users are not part of this version */
-    add_text(object, "submitter", NULL);
-    add_time(object, "finished_processing_at", view->finished_processing_at);
-    add_time(object, "identity_verified_at", view->identity_verified_at);
-    add_time(object, "paused_at", view->paused_at);
-    add_text(object, "status", lifecycle_word(view->status));
-    add_text(object, "external_id", view->external_id);
-    json_object_object_add(object, "identity", view->identity);
-    json_object_object_add(object, "custom_privacy_request_fields", view->custom_fields);
-    json_object_object_add(object, "policy", view->policy ? raw_json(view->policy->api_json) : NULL);
-    json_object_object_add(object, "action_required_details", action_required(view));
-    json_object_object_add(object, "resume_endpoint", resume_endpoint(view));
-    json_object_object_add(object, "days_left",
-                           view->due_date == USEC_NONE
-                               ? NULL
-                               : json_object_new_int64(request_days_left(view->due_date, now)));
-    add_text(object, "custom_privacy_request_fields_approved_by", view->custom_approved_by);
-    add_time(object, "custom_privacy_request_fields_approved_at", view->custom_approved_at);
-    add_text(object, "source", view->source);
-    add_text(object, "location", view->location);
-    add_text(object, "property_id", view->property_id);
-    add_time(object, "deleted_at", view->deleted_at);
-    add_text(object, "deleted_by", view->deleted_by);
-    add_time(object, "finalized_at", view->finalized_at);
-    add_text(object, "finalized_by", view->finalized_by);
-    add_text(object, "duplicate_request_group_id", NULL); /* duplicates are not looked for */
-    return object;
-}
 
 /* --- as they are stored -------------------------------------------------------------------------------- */
 
 int request_rows(struct api_call *call, const char *const *ids, int count, PGresult **ret, struct err *err)
 {
-    struct db_args *args = db_args_new(call->arena);
-    struct db_column *column = db_array(args, DB_TEXT);
-
-    for (int i = 0; i < count; i++)
-        db_add_text(column, ids[i]);
-    return db_run_planned(call->db, &SQL_view_rows, args, ret, err);
+    return view_rows(call->db, ids, count, call->arena, ret, err);
 }
-
-/* The columns of SQL_view_rows, in its order. */
-enum {
-    ROW_ID, ROW_STATUS, ROW_POLICY_ID, ROW_EXTERNAL_ID, ROW_SOURCE, ROW_LOCATION, ROW_PROPERTY_ID, ROW_REVIEWED_BY,
-    ROW_SUBMITTED_BY, ROW_CUSTOM_APPROVED_BY, ROW_FINALIZED_BY, ROW_DELETED_BY, ROW_CREATED_AT, ROW_STARTED_AT,
-    ROW_FINISHED_AT, ROW_REVIEWED_AT, ROW_VERIFIED_AT, ROW_PAUSED_AT, ROW_DUE_DATE, ROW_CUSTOM_APPROVED_AT,
-    ROW_FINALIZED_AT, ROW_DELETED_AT, ROW_UPDATED_AT, ROW_FAILED_STEP, ROW_KEY_ID, ROW_WRAPPED, ROW_IDENTITY,
-    ROW_CUSTOM_FIELDS, ROW_REASON,
-};
 
 struct request_view request_view_read(const struct api_call *call, const PGresult *rows, int row)
 {
-    return (struct request_view){
-        .id = db_get_text(rows, row, ROW_ID),
-        .status = lifecycle_parse(db_get_text(rows, row, ROW_STATUS)),
-        .policy = catalog_policy_by_id(call->catalog, db_get_text(rows, row, ROW_POLICY_ID)),
-        .external_id = db_get_text(rows, row, ROW_EXTERNAL_ID),
-        .source = db_get_text(rows, row, ROW_SOURCE),
-        .location = db_get_text(rows, row, ROW_LOCATION),
-        .property_id = db_get_text(rows, row, ROW_PROPERTY_ID),
-        .reviewed_by = db_get_text(rows, row, ROW_REVIEWED_BY),
-        .submitted_by = db_get_text(rows, row, ROW_SUBMITTED_BY),
-        .custom_approved_by = db_get_text(rows, row, ROW_CUSTOM_APPROVED_BY),
-        .finalized_by = db_get_text(rows, row, ROW_FINALIZED_BY),
-        .deleted_by = db_get_text(rows, row, ROW_DELETED_BY),
-        .created_at = db_get_time(rows, row, ROW_CREATED_AT),
-        .started_processing_at = db_get_time(rows, row, ROW_STARTED_AT),
-        .finished_processing_at = db_get_time(rows, row, ROW_FINISHED_AT),
-        .reviewed_at = db_get_time(rows, row, ROW_REVIEWED_AT),
-        .identity_verified_at = db_get_time(rows, row, ROW_VERIFIED_AT),
-        .paused_at = db_get_time(rows, row, ROW_PAUSED_AT),
-        .due_date = db_get_time(rows, row, ROW_DUE_DATE),
-        .custom_approved_at = db_get_time(rows, row, ROW_CUSTOM_APPROVED_AT),
-        .finalized_at = db_get_time(rows, row, ROW_FINALIZED_AT),
-        .deleted_at = db_get_time(rows, row, ROW_DELETED_AT),
-        .updated_at = db_get_time(rows, row, ROW_UPDATED_AT),
-        .failed_step = db_get_text(rows, row, ROW_FAILED_STEP),
-    };
+    struct request_view view = view_read(rows, row);
+
+    view.policy = catalog_policy_by_id(call->catalog, db_get_text(rows, row, VIEW_POLICY_ID));
+    return view;
 }
 
 static struct bytes row_bytes(const PGresult *rows, int row, int column)
@@ -197,7 +39,7 @@ static int open_one(struct api_call *call, const struct seal_key *key, const cha
 
     if (!sealed.data)
         return 0;
-    r = seal_open(key, what, db_get_text(rows, row, ROW_ID), sealed, call->arena, &plain, err);
+    r = seal_open(key, what, db_get_text(rows, row, VIEW_ID), sealed, call->arena, &plain, err);
     if (r == 0)
         *ret = plain.data;
     return r;
@@ -212,13 +54,13 @@ static int open_all(struct api_call *call, const PGresult *rows, int row, unsign
         int column;
         const char **ret;
     } places[] = {
-        { REQUEST_IDENTITY, "identity", ROW_IDENTITY, &ret->identity },
-        { REQUEST_CUSTOM_FIELDS, "custom_fields", ROW_CUSTOM_FIELDS, &ret->custom_fields },
-        { REQUEST_REASON, "reason", ROW_REASON, &ret->reason },
+        { REQUEST_IDENTITY, "identity", VIEW_IDENTITY, &ret->identity },
+        { REQUEST_CUSTOM_FIELDS, "custom_fields", VIEW_CUSTOM_FIELDS, &ret->custom_fields },
+        { REQUEST_REASON, "reason", VIEW_REASON, &ret->reason },
     };
     struct seal_key key;
-    int r = seal_key_unwrap(call->api->ring, db_get_text(rows, row, ROW_KEY_ID), row_bytes(rows, row, ROW_WRAPPED),
-                            db_get_text(rows, row, ROW_ID), &key, err);
+    int r = seal_key_unwrap(call->api->ring, db_get_text(rows, row, VIEW_KEY_ID), row_bytes(rows, row, VIEW_WRAPPED),
+                            db_get_text(rows, row, VIEW_ID), &key, err);
 
     for (size_t i = 0; r == 0 && i < COUNT_OF(places); i++)
         if (which & places[i].bit)
@@ -231,8 +73,8 @@ struct request_secrets request_open(struct api_call *call, const PGresult *rows,
     struct request_secrets secrets = { 0 };
     struct err err = { 0 };
 
-    if (which && !db_is_null(rows, row, ROW_KEY_ID) && open_all(call, rows, row, which, &secrets, &err) < 0)
-        log_err("request.unreadable", &err, log_id("request", db_get_text(rows, row, ROW_ID)));
+    if (which && !db_is_null(rows, row, VIEW_KEY_ID) && open_all(call, rows, row, which, &secrets, &err) < 0)
+        log_err("request.unreadable", &err, log_id("request", db_get_text(rows, row, VIEW_ID)));
     return secrets;
 }
 

@@ -15,5 +15,5 @@ METRIC(EVENTS_OUT,        "docket_events_published_total",     COUNTER,   "topic
 METRIC(DEAD_LETTERS,      "docket_dead_letters_total",         COUNTER,   "reason",          "records that could not be understood")
 METRIC(SETTLED,           "docket_settled_total",              COUNTER,   "",                "events appended by the worker")
 METRIC(SETTLE_DURATION,   "docket_settle_duration_seconds",    HISTOGRAM, "",                "time of one settling transaction")
-METRIC(REPLIES,           "docket_replies_total",              COUNTER,   "verdict,answer",  "pre-approval replies, by what their senders were answered")
+METRIC(REPLIES,           "docket_replies_total",              COUNTER,   "verdict,answer",  "replies of webhooks, by what their senders were answered")
 METRIC(DEPENDENCY_UP,     "docket_dependency_up",              GAUGE,     "dependency",      "1 while postgresql, redis or kafka answers, else 0")

@@ -15,6 +15,9 @@
 
 enum { SOURCE_BYTES = 160, TOPIC_BYTES = 192, JANITOR_BATCH = 1000 };
 
+/* A PostgreSQL that hangs must not keep the janitor from telling what Kafka has taken: replies are answered by that. */
+#define JANITOR_PATIENCE (2 * USEC_PER_S)
+
 /* The newest event of a request that was sent from here and whose outbox row still stands. */
 struct sent {
     char request_id[64];
@@ -677,8 +680,10 @@ static void *janitor_run(void *context)
 
 int publisher_start_janitor(struct publisher *publisher, const char *postgres_url, struct err *err)
 {
-    if (postgres_url)
+    if (postgres_url) {
         publisher->db = db_new(postgres_url, "docket-publisher");
+        db_set_patience(publisher->db, JANITOR_PATIENCE);
+    }
     if (pthread_create(&publisher->janitor, NULL, janitor_run, publisher))
         return err_cause(err, ERR_INTERNAL, "no thread");
     publisher->has_janitor = true;

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/callback/arrival.h"
 #include "api/callback/reply.h"
+#include "api/callback/resume.h"
 #include "common/config.h"
 #include "common/httpd.h"
 #include "common/log.h"
@@ -23,8 +25,10 @@ enum { METRICS_BYTES = 4 * 1024 * 1024, PATHS_PREFIXES = 3 };
 struct app {
     struct config *config;
     struct token_key *tokens;
+    struct seal_ring *ring;
     struct publisher *publisher;
     struct reply_queue *replies;
+    struct resume_queue *resumes;
     struct ready *ready;
     struct httpd *httpd;
 };
@@ -45,12 +49,7 @@ static void not_eligible(struct app *app, struct http_call *call, const char *re
 
 static void resume(struct app *app, struct http_call *call, const char *request_id)
 {
-    struct err err;
-
-    (void)app;
-    (void)request_id;
-    err_set(&err, ERR_NOT_IMPLEMENTED, "Resuming a privacy request is not available in this version.");
-    http_answer_err(call, &err);
+    resume_take(app->resumes, call, request_id);
 }
 
 static void health(struct app *app, struct http_call *call, const char *request_id)
@@ -189,16 +188,33 @@ static int serve(struct app *app, struct err *err)
     return httpd_start(&options, &app->httpd, err);
 }
 
-static int app_start(struct app *app, struct err *err)
+static int keys_read(struct app *app, struct err *err)
 {
     int r = token_key_new(app->config->app_encryption_key, &app->tokens, err);
+
+    return r == 0 ? seal_ring_new(app->config->sealing_keys, NULL, &app->ring, err) : r;
+}
+
+static int queues_start(struct app *app, struct err *err)
+{
+    const struct resume_parts parts = {
+        .config = app->config, .tokens = app->tokens, .ring = app->ring, .publisher = app->publisher
+    };
+    int r = reply_queue_new(app->config, app->tokens, app->publisher, &app->replies, err);
+
+    return r == 0 ? resume_queue_new(&parts, &app->resumes, err) : r;
+}
+
+static int app_start(struct app *app, struct err *err)
+{
+    int r = keys_read(app, err);
 
     if (r == 0)
         r = publisher_new(app->config, PROGRAM, &app->publisher, err);
     if (r == 0)
-        r = publisher_start_janitor(app->publisher, NULL, err);
+        r = publisher_start_janitor(app->publisher, app->config->postgres_url, err);
     if (r == 0)
-        r = reply_queue_new(app->config, app->tokens, app->publisher, &app->replies, err);
+        r = queues_start(app, err);
     if (r == 0)
         r = ready_new(app->config, "callbacks", READY_NEEDS(READY_KAFKA), &app->ready, err);
     if (r == 0)
@@ -215,7 +231,9 @@ static void app_stop(struct app *app)
         httpd_stop(app->httpd, STOP_WAIT);
     ready_free(app->ready);
     reply_queue_free(app->replies);
+    resume_queue_free(app->resumes);
     publisher_free(app->publisher, PUBLISH_REPLY_WAIT);
+    seal_ring_free(app->ring);
     token_key_free(app->tokens);
     config_free(app->config);
 }

@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "api/callback/arrival.h"
 #include "api/callback/marks.h"
 #include "api/callback/reply.sql.h"
 #include "api/callback/verdict.h"
@@ -14,7 +14,7 @@
 #include "common/redis.h"
 #include "common/schema.h"
 
-enum { BATCH_MAX = 512, ID_BYTES = 64 };
+enum { BATCH_MAX = 512 };
 
 /* How long a turn waits for each of them, and how long one that did not answer is left alone. */
 #define POSTGRES_PATIENCE (1 * USEC_PER_S)
@@ -129,17 +129,6 @@ static void answer_err(struct reply *reply, const struct err *err)
 {
     count_answer(reply, err_word(err->code));
     http_answer_err(reply->http, err);
-}
-
-static void answer_invalid(struct http_call *call, const struct schema_errors *errors)
-{
-    _cleanup_(json_object_putp) json_object *body = json_object_new_object();
-
-    const char *json;
-
-    json_object_object_add(body, "detail", json_object_get(errors->list));
-    json = json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-    http_answer_json(call, 422, arena_strdup(call->arena, json));
 }
 
 /* Those whose mark may be taken back, before they are answered: whoever sends again at once is judged anew. */
@@ -461,18 +450,6 @@ void reply_queue_free(struct reply_queue *queue)
 
 /* --- taking one -------------------------------------------------------------------------------------- */
 
-/* Absent is fine, and *ret is NULL. */
-static int body_parse(const struct http_call *call, json_object **ret, struct schema_errors *errors, struct err *err)
-{
-    if (call->body_length > REPLY_BODY_BYTES)
-        return err_set(err, ERR_TOO_LARGE, "Request body is larger than %d bytes.", REPLY_BODY_BYTES);
-    if (!call->body_length)
-        return 0;
-    if (schema_parse(call->body, call->body_length, ret, errors) < 0)
-        return err_set(err, ERR_INVALID, "JSON decode error");
-    return 0;
-}
-
 /* Nothing is asked of a reply's body but that it is an object. */
 static int body_check(json_object *body, struct schema_errors *errors, struct err *err)
 {
@@ -487,14 +464,10 @@ static int body_check(json_object *body, struct schema_errors *errors, struct er
 static int token_check(struct reply *reply, struct err *err)
 {
     const struct reply_queue *queue = reply->queue;
-    const char *authorization = http_header(reply->http, "Authorization");
     struct token_reply token;
-    int r;
+    int r = arrival_token(reply->http, queue->tokens, queue->config, TOKEN_SCOPE_REVIEW, reply->of.request_id, &token,
+                          err);
 
-    if (!authorization || strncasecmp(authorization, "Bearer ", strlen("Bearer ")) != 0)
-        return err_set(err, ERR_UNAUTHORIZED, "Failed to authenticate");
-    r = token_reply_open(queue->tokens, authorization + strlen("Bearer "), TOKEN_SCOPE_REVIEW, reply->of.request_id,
-                         reply->received_at, queue->config->reply_token_life, reply->http->arena, &token, err);
     if (r < 0)
         return r;
     reply->of.webhook_id = token.webhook_id;
@@ -502,14 +475,11 @@ static int token_check(struct reply *reply, struct err *err)
     return 0;
 }
 
-/* What nothing of ours is called need not be looked for, nor go on the bus. */
 static int ids_check(const struct reply *reply, struct err *err)
 {
-    const char *webhook = reply->of.webhook_id, *request = reply->of.request_id;
-
-    if (strlen(webhook) >= ID_BYTES)
-        return err_set(err, ERR_NOT_FOUND, "No Pre-Approval Webhook found with id '%s'.", webhook);
-    if (strlen(request) >= ID_BYTES || !schema_is_utf8(request, strlen(request)))
+    if (!arrival_is_id(reply->of.webhook_id))
+        return err_set(err, ERR_NOT_FOUND, "No Pre-Approval Webhook found with that id.");
+    if (!arrival_is_id(reply->of.request_id))
         return err_set(err, ERR_NOT_FOUND, "No privacy request found with that id.");
     return 0;
 }
@@ -518,7 +488,7 @@ static int ids_check(const struct reply *reply, struct err *err)
 static int reply_check(struct reply *reply, struct schema_errors *errors, struct err *err)
 {
     _cleanup_(json_object_putp) json_object *body = NULL;
-    int r = body_parse(reply->http, &body, errors, err);
+    int r = arrival_body(reply->http, &body, errors, err);
 
     if (r == 0)
         r = token_check(reply, err);
@@ -540,10 +510,9 @@ void reply_take(struct reply_queue *queue, struct http_call *call, const char *r
     reply->of.request_id = request_id;
     reply->of.verdict = eligible ? VERDICT_ELIGIBLE : VERDICT_NOT_ELIGIBLE;
     if (reply_check(reply, &errors, &err) < 0) {
-        if (errors.list)
-            answer_invalid(call, &errors);
-        else
-            answer_err(reply, &err);
+        if (!errors.list)
+            count_answer(reply, err_word(err.code));
+        arrival_refuse(call, &errors, &err);
         return;
     }
     pthread_mutex_lock(&queue->lock);

@@ -20,8 +20,6 @@
 #include "common/publish.h"
 #include "common/token.h"
 
-enum { REPLY_BODY_BYTES = 64 * 1024 };
-
 struct reply_queue;
 
 /* Starts the thread, with connections of its own that are made when they are needed: neither PostgreSQL, Redis nor

@@ -1,5 +1,6 @@
 #include "api/api.h"
 #include "api/callback/reply.h"
+#include "api/callback/resume.h"
 
 /* docket-api takes replies too: a receiver that was given its address need not know docket-callback's. */
 
@@ -19,8 +20,9 @@ static int not_eligible(struct api_call *call, struct err *err)
 
 static int resume(struct api_call *call, struct err *err)
 {
-    (void)call;
-    return err_set(err, ERR_NOT_IMPLEMENTED, "Resuming a privacy request is not available in this version.");
+    (void)err;
+    resume_take(call->api->resumes, call->http, call->params[0]);
+    return API_PENDING;
 }
 
 /* The scope is the token's, and so is who calls: nobody else is let in by these. */

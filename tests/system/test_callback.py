@@ -252,12 +252,6 @@ def test_paths_and_methods(stack, method, path, status, text):
     assert outcome(answer) == (status, text)
 
 
-def test_resuming_is_said_to_be_missing(stack):
-    answer = requests.post(f"{stack.callback.url}/api/v1/privacy-request/pri_1/resume", json={}, timeout=10)
-    assert answer.status_code == 501
-    assert answer.json()["detail"].endswith("is not available in this version.")
-
-
 def test_a_body_is_refused_in_the_contract_s_order(ask, replies):
     request_id, crm = ask("crm")
     token = replies.token(crm, request_id)
