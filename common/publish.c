@@ -13,7 +13,7 @@
 #include "common/metric.h"
 #include "common/publish.sql.h"
 
-enum { SOURCE_BYTES = 160, TOPIC_BYTES = 192, JANITOR_BATCH = 1000 };
+enum { SOURCE_BYTES = 160, TOPIC_BYTES = 192, JANITOR_BATCH = 1000, SEEN_SLOTS = 65536 };
 
 /* A PostgreSQL that hangs must not keep the janitor from telling what Kafka has taken: replies are answered by that. */
 #define JANITOR_PATIENCE (2 * USEC_PER_S)
@@ -23,6 +23,13 @@ struct sent {
     char request_id[64];
     int64_t seq;
     UT_hash_handle hh;
+};
+
+/* The latest event of a request that was read from the topic. Each slot is one request's, the last that came: what
+ * is pushed out is left to the relay, as if it had not been seen. */
+struct seen {
+    uint64_t hash;
+    int64_t seq;
 };
 
 /* An outbox row whose events are on their way from here. It may go when all of them were sent and acknowledged. */
@@ -57,6 +64,7 @@ struct publisher {
     char source[SOURCE_BYTES], lifecycle[TOPIC_BYTES], callbacks[TOPIC_BYTES], dead[TOPIC_BYTES];
     pthread_mutex_t lock; /* over everything below */
     struct sent *sent;
+    struct seen seen[SEEN_SLOTS];
     struct box *boxes;
     struct id_list acked, left;
     struct ticket *oldest, *newest;
@@ -128,6 +136,35 @@ static void sent_drop(struct publisher *publisher, const struct box_event *event
         return; /* a later event of it is still under way */
     HASH_DEL(publisher->sent, sent);
     free(sent);
+}
+
+/* FNV-1a. Ids are random, so that two of one hash will not be met. */
+static uint64_t hash_of(const char *request_id)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    while (*request_id)
+        hash = (hash ^ (unsigned char)*request_id++) * 0x100000001b3u;
+    return hash;
+}
+
+void publish_seen(struct publisher *publisher, const char *request_id, int64_t seq)
+{
+    uint64_t hash = hash_of(request_id);
+    struct seen *seen = &publisher->seen[hash % SEEN_SLOTS];
+
+    pthread_mutex_lock(&publisher->lock);
+    if (seen->hash != hash || seen->seq < seq)
+        *seen = (struct seen){ hash, seq };
+    pthread_mutex_unlock(&publisher->lock);
+}
+
+static bool was_seen(const struct publisher *publisher, const char *request_id, int64_t seq)
+{
+    uint64_t hash = hash_of(request_id);
+    const struct seen *seen = &publisher->seen[hash % SEEN_SLOTS];
+
+    return seen->hash == hash && seen->seq >= seq;
 }
 
 static struct box *box_of(struct publisher *publisher, int64_t id)
@@ -473,7 +510,8 @@ static bool event_send(struct publisher *publisher, struct box *box, const struc
 /* Sends it when the one before it is known to be on the topic or on its way there from here. */
 static bool event_try(struct publisher *publisher, struct box *box, const struct publish_record *record)
 {
-    return (!record->behind || sent_seq(publisher, record->request_id) == record->seq - 1) &&
+    return (!record->behind || sent_seq(publisher, record->request_id) == record->seq - 1 ||
+            was_seen(publisher, record->request_id, record->seq - 1)) &&
            event_send(publisher, box, record);
 }
 

@@ -32,6 +32,9 @@ const char *publisher_source(const struct publisher *publisher);
  * Returns how many were left to the relay. */
 int publish_entries(struct publisher *publisher, struct journal_entry *const *entries, int count);
 
+/* It was read from the topic: what follows it may be sent from here, even while its outbox row stands. */
+void publish_seen(struct publisher *publisher, const char *request_id, int64_t seq);
+
 /* An event read back from the outbox by the relay. */
 struct publish_record {
     const char *request_id;

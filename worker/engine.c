@@ -90,8 +90,11 @@ static void request_advance(struct work *work, const struct settle_item *item)
 }
 
 /* The work goes on from what is now on record, as whoever reads that event would. */
-static void work_goes_on(struct work *work, const struct settle_item *item)
+static void work_goes_on(struct engine *engine, struct work *work, const struct settle_item *item)
 {
+    /* Not facts beside the run, such as a late reply: what was decided before may still be to be seen to. */
+    if (item->entry.status != PR_NONE || plan_is_run(item->entry.type))
+        intake_overtake(engine->intake, work->request_id, item->entry.seq);
     work->type = item->entry.type;
     work->seq = item->entry.seq;
     work->cause = arena_printf(work->arena, "%s.%lld", work->request_id, (long long)work->seq);
@@ -121,7 +124,7 @@ static void decided(void *context, struct settle_item *item, bool won)
         return;
     }
     request_advance(work, item);
-    work_goes_on(work, item);
+    work_goes_on(engine, work, item);
     follow(engine, work);
 }
 
@@ -217,7 +220,7 @@ static void stepped(void *context, struct settle_item *item, bool won)
     }
     put_step(work, item);
     request_advance(work, item);
-    work_goes_on(work, item);
+    work_goes_on(engine, work, item);
     if (item->state == DELIVERY_SKIPPED) {
         follow(engine, work);
         return;
@@ -694,7 +697,7 @@ static void attempted(void *context, struct settle_item *item, bool won)
         return; /* somebody else made the same call, when this one's lease had ended, and goes on */
     put_attempt(work, item);
     request_advance(work, item);
-    work_goes_on(work, item);
+    work_goes_on(engine, work, item);
     if (!plan_is_run(work->type))
         return;
     if (alone && work->catalog == intake_catalog(engine->intake))

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <uthash.h>
 
 #include "common/kafka.h"
 #include "common/log.h"
@@ -20,6 +21,7 @@ enum {
     TICK_MS = 50,
     COMMIT_MS = 250,
     CALLBACK_BYTES = 65536,
+    OVERTAKEN_SLOTS = 16384,
 };
 
 struct partition {
@@ -29,6 +31,13 @@ struct partition {
     bool paused, given_up; /* given_up: another worker has it; freed with its last work */
     struct intake *intake;
     struct partition *next;
+};
+
+/* How far this worker itself has brought a request: events before that one ask for nothing any more. Each slot is
+ * one request's, the last that came. */
+struct overtaken {
+    char request_id[64];
+    int64_t seq;
 };
 
 struct intake {
@@ -57,6 +66,7 @@ struct intake {
     int64_t wanted_version;
     uv_work_t reload;
     const struct catalog *reloaded;
+    struct overtaken overtaken[OVERTAKEN_SLOTS];
 };
 
 static void fetch(struct intake *intake);
@@ -204,24 +214,51 @@ static struct work *read_reply(const rd_kafka_message_t *message, enum event_typ
     return NULL;
 }
 
-static struct work *read_event(const rd_kafka_headers_t *headers, enum event_type type, const char *request_id,
-                               struct arena *arena, const char **why)
+static struct overtaken *overtaken_slot(struct intake *intake, const char *request_id)
 {
-    const char *sequence;
+    unsigned hash;
+
+    HASH_JEN(request_id, strlen(request_id), hash);
+    return &intake->overtaken[hash % OVERTAKEN_SLOTS];
+}
+
+void intake_overtake(struct intake *intake, const char *request_id, int64_t seq)
+{
+    struct overtaken *overtaken = overtaken_slot(intake, request_id);
+
+    snprintf(overtaken->request_id, sizeof(overtaken->request_id), "%s", request_id);
+    overtaken->seq = seq;
+}
+
+/* Of the calls that a request owes for its approval each is its own step: they are looked at in any case. */
+static bool is_overtaken(struct intake *intake, enum event_type type, const char *request_id, int64_t seq)
+{
+    const struct overtaken *overtaken = overtaken_slot(intake, request_id);
+
+    return type != EVENT_PRE_APPROVAL_REQUESTED && seq < overtaken->seq &&
+           !strcmp(overtaken->request_id, request_id);
+}
+
+static struct work *read_event(struct intake *intake, const rd_kafka_headers_t *headers, enum event_type type,
+                               const char *request_id, const char **why)
+{
+    const char *sequence = header_text(headers, "ce_sequence", intake->scratch);
     struct work *work;
+    int64_t seq;
 
     if (type == EVENT_UNKNOWN)
         *why = "unknown_type";
-    if (!plan_concerns(type))
-        return NULL; /* nothing to do for it here */
-    sequence = header_text(headers, "ce_sequence", arena);
-    if (!sequence) {
+    else if (!sequence)
         *why = "bad_header";
+    if (*why)
         return NULL;
-    }
+    seq = strtoll(sequence, NULL, 10);
+    publish_seen(intake->publisher, request_id, seq);
+    if (!plan_concerns(type) || is_overtaken(intake, type, request_id, seq))
+        return NULL; /* nothing to do for it here */
     work = work_new(WORK_EVENT, request_id, event_over, NULL);
     work->type = type;
-    work->seq = strtoll(sequence, NULL, 10);
+    work->seq = seq;
     work->first_step = type == EVENT_PRE_APPROVAL_REQUESTED;
     return work;
 }
@@ -249,7 +286,7 @@ static void read_message(struct intake *intake, const rd_kafka_message_t *messag
     else if (is_reply)
         work = read_reply(message, type, request_id, &why);
     else
-        work = read_event(headers, type, request_id, arena, &why);
+        work = read_event(intake, headers, type, request_id, &why);
     if (!work) {
         if (why)
             publish_dead(intake->publisher, &(struct publish_dead){ message, why });

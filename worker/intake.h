@@ -37,6 +37,10 @@ void intake_free(struct intake *intake);
 /* A work from elsewhere (park, sweep), or one that must be looked up again after it lost a race. */
 void intake_submit(struct intake *intake, struct work *work);
 
+/* Event `seq` of the request's approval or run is on record, and what follows from it is seen to here or stands under
+ * a lease: the events before it need not be looked at when they are read. */
+void intake_overtake(struct intake *intake, const char *request_id, int64_t seq);
+
 /* The latest configuration that was read; NULL before the first. */
 const struct catalog *intake_catalog(const struct intake *intake);
 
