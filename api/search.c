@@ -575,7 +575,7 @@ static json_object *rows_show(struct api_call *call, const PGresult *rows, unsig
         view.custom_fields = api_json_parse(secrets.custom_fields);
         view.listed = listed;
         json_object_array_add(list, request_object(&view, call->now));
-        subjects[row] = (struct timeline_subject){ view.id, view.policy, secrets.reason, NULL };
+        subjects[row] = (struct timeline_subject){ view.id, view.policy, secrets.reason, view.status, NULL };
     }
     return list;
 }

@@ -90,27 +90,65 @@ static const char *say_ignored(const struct timeline_event *event)
                         schema_bool(event->data, "eligible", false) ? "eligible" : "not eligible", why);
 }
 
+/* Why a call is not made, and why it is made after all. */
+static const struct reason {
+    const char *word, *against, *again;
+} reasons[] = {
+    { "connection_disabled", "its connection is disabled", "its connection is enabled again" },
+    { "endpoint_paused", "its endpoint is paused", "its endpoint is resumed" },
+    { "webhook_deleted", "it was deleted", "it was deleted" },
+};
+
+/* Events of older releases give none: then it was the connection's. */
+static const struct reason *reason_of(const struct timeline_event *event)
+{
+    const char *word = schema_text(event->data, "reason");
+
+    for (size_t i = 0; word && i < COUNT_OF(reasons); i++)
+        if (!strcmp(reasons[i].word, word))
+            return &reasons[i];
+    return &reasons[0];
+}
+
 static const char *say_held(const struct timeline_event *event)
 {
-    return arena_printf(event->arena, "Webhook '%s' was not called: its connection is disabled",
-                        webhook_key(event));
+    return arena_printf(event->arena, "Webhook '%s' was not called: %s", webhook_key(event),
+                        reason_of(event)->against);
+}
+
+static const char *say_skipped(const struct timeline_event *event)
+{
+    return arena_printf(event->arena, "Webhook '%s' was not called: %s. The request goes on without it",
+                        webhook_key(event), reason_of(event)->against);
 }
 
 static const char *say_released(const struct timeline_event *event)
 {
-    return arena_printf(event->arena, "Webhook '%s' is called: its connection is enabled again",
-                        webhook_key(event));
+    return arena_printf(event->arena, "Webhook '%s' is called: %s", webhook_key(event), reason_of(event)->again);
 }
 
-/* Where there was no answer, the contract counts it as a 500; the outcome says what it was. */
+/* The contract's words. Where there was no answer, it counts that as a 500. */
+static const char *say_error(const struct timeline_event *event)
+{
+    return arena_printf(event->arena, "Webhook '%s' returned an error: Client call failed with status code '%lld'",
+                        webhook_key(event), schema_int(event->data, "status_code", 500));
+}
+
+static bool has_outcome(const struct timeline_event *event, const char *wanted)
+{
+    const char *outcome = schema_text(event->data, "outcome");
+
+    return outcome && !strcmp(outcome, wanted);
+}
+
+/* The outcome says what it was when it was no answer. */
 static const char *say_failed(const struct timeline_event *event)
 {
-    const char *next = schema_text(event->data, "next_attempt_at");
-    const char *what = arena_printf(event->arena,
-                                    "Webhook '%s' returned an error: Client call failed with status code '%lld' (%s)",
-                                    webhook_key(event), schema_int(event->data, "status_code", 500),
-                                    schema_text(event->data, "outcome"));
+    const char *next = schema_text(event->data, "next_attempt_at"), *what = say_error(event);
 
+    if (has_outcome(event, "bad_answer"))
+        what = arena_printf(event->arena, "Webhook '%s' returned an invalid response format", webhook_key(event));
+    what = arena_printf(event->arena, "%s (%s)", what, schema_text(event->data, "outcome"));
     return next ? arena_printf(event->arena, "%s. Next attempt at %s", what, next)
                 : arena_printf(event->arena, "%s. No further attempt is made", what);
 }
@@ -119,6 +157,100 @@ static const char *say_sent(const struct timeline_event *event)
 {
     return arena_printf(event->arena, "Webhook '%s' was called successfully at attempt %lld",
                         webhook_key(event), schema_int(event->data, "attempt", 1));
+}
+
+/* A one_way webhook's refusal is told like a two_way one's, only that the request goes on. */
+static const char *say_answered(const struct timeline_event *event)
+{
+    return has_outcome(event, "succeeded") ? say_sent(event) : say_error(event);
+}
+
+static const char *answered_status(const struct timeline_event *event)
+{
+    return has_outcome(event, "succeeded") ? "complete" : "error";
+}
+
+static const char *say_gone(const struct timeline_event *event)
+{
+    return arena_printf(event->arena,
+                        "Webhook '%s' answered with status code '410': its endpoint is paused. Its calls are held until "
+                        "an operator resumes it",
+                        webhook_key(event));
+}
+
+static const char *say_redelivered(const struct timeline_event *event)
+{
+    return arena_printf(event->arena, "Webhook '%s' is called once more, as an operator asked", webhook_key(event));
+}
+
+static const char *say_reminded(const struct timeline_event *event)
+{
+    const char *next = schema_text(event->data, "next_attempt_at");
+    const char *what = arena_printf(event->arena, "Webhook '%s' has not replied and was reminded (%s)",
+                                    webhook_key(event), schema_text(event->data, "outcome"));
+
+    return next ? arena_printf(event->arena, "%s. Next reminder at %s", what, next) : what;
+}
+
+/* The names of a list with commas, or "none". */
+static const char *names_of(const struct timeline_event *event, const char *member)
+{
+    json_object *list = schema_get(event->data, member);
+    size_t count = list ? json_object_array_length(list) : 0;
+    const char *names = count ? "" : "none";
+
+    for (size_t i = 0; i < count; i++)
+        names = arena_printf(event->arena, "%s%s%s", names, i ? ", " : "",
+                             json_object_get_string(json_object_array_get_idx(list, i)));
+    return names;
+}
+
+static const char *say_changed(const struct timeline_event *event)
+{
+    return arena_printf(event->arena,
+                        "The policy's webhooks were changed while the request was running. Those that were called are "
+                        "not called again. Pre-execution webhooks: %s. Post-execution webhooks: %s",
+                        names_of(event, "pre_execution"), names_of(event, "post_execution"));
+}
+
+static const char *say_paused(const struct timeline_event *event)
+{
+    return arena_printf(event->arena,
+                        "Webhook '%s' halted the request. It waits for the webhook's reply until %s, and expires then",
+                        webhook_key(event), schema_text(event->data, "expires_at"));
+}
+
+/* What a reply told beside: names only. */
+static const char *with_derived(const struct timeline_event *event, const char *text)
+{
+    return schema_get(event->data, "derived")
+               ? arena_printf(event->arena, "%s. It told: %s", text, names_of(event, "derived"))
+               : text;
+}
+
+static const char *say_kept(const struct timeline_event *event)
+{
+    return with_derived(event, arena_printf(event->arena,
+                                            "Webhook '%s' replied before its answer to the call was on record. The "
+                                            "reply is kept for then",
+                                            webhook_key(event)));
+}
+
+static const char *say_resumed(const struct timeline_event *event)
+{
+    const char *by = schema_text(event->data, "by");
+
+    if (by && !strcmp(by, "system"))
+        return "The webhook that halted the request was deleted. The request goes on";
+    return with_derived(event, arena_printf(event->arena, "Webhook '%s' replied. The request goes on",
+                                            webhook_key(event)));
+}
+
+static const char *say_retried(const struct timeline_event *event)
+{
+    const char *step = schema_text(event->data, "step");
+
+    return step ? arena_printf(event->arena, "From %s", step) : "";
 }
 
 static const char *say_step(const struct timeline_event *event)
@@ -135,15 +267,33 @@ static const char *group_webhook(const struct timeline_event *event)
 
 static const char *group_step(const struct timeline_event *event)
 {
-    const char *step = schema_text(event->data, "step");
+    const char *log = schema_text(event->data, "log"), *step = schema_text(event->data, "step");
 
-    return step ? step : "Privacy request processing";
+    return log ? log : step ? step : "Privacy request processing";
 }
 
 /* A call that went well at once needs no words. */
 static bool only_after_failure(const struct timeline_event *event)
 {
     return schema_int(event->data, "attempt", 1) > 1;
+}
+
+static bool unless_well_at_once(const struct timeline_event *event)
+{
+    return only_after_failure(event) || !has_outcome(event, "succeeded");
+}
+
+/* The failure that it led to says it, once. */
+static bool only_alone(const struct timeline_event *event)
+{
+    return !event->failed;
+}
+
+static bool only_pre_approval(const struct timeline_event *event)
+{
+    const char *kind = schema_text(event->data, "kind");
+
+    return !kind || !strcmp(kind, "pre_approval");
 }
 
 /* --- what each event tells ----------------------------------------------------------------------------- */
@@ -155,20 +305,31 @@ struct telling {
     const char *(*message)(const struct timeline_event *event);
     bool is_audit;
     bool (*tells)(const struct timeline_event *event);        /* NULL: always */
+    const char *(*status_of)(const struct timeline_event *event); /* NULL: `status` */
 };
 
-#define AUDIT(group, status, message) { group, NULL, status, message, true, NULL }
-#define WEBHOOK(status, message) { NULL, group_webhook, status, message, false, NULL }
+#define AUDIT(group, status, message) { group, NULL, status, message, true, NULL, NULL }
+#define WEBHOOK(status, message) { NULL, group_webhook, status, message, false, NULL, NULL }
+#define WEBHOOK_WHEN(status, message, tells) { NULL, group_webhook, status, message, false, tells, NULL }
+#define STEP(status, message) { NULL, group_step, status, message, false, NULL, NULL }
 
 static const struct telling tellings[EVENT_TYPES] = {
     [EVENT_PRE_APPROVAL_REQUESTED] = AUDIT("Triggered pre-approval webhooks", "pre_approval_webhook_triggered",
                                            say_triggered),
-    [EVENT_WEBHOOK_OWED] = AUDIT("Triggered pre-approval webhooks", "pre_approval_webhook_triggered", say_owed),
-    [EVENT_WEBHOOK_SENT] = { NULL, group_webhook, "complete", say_sent, false, only_after_failure },
+    [EVENT_WEBHOOK_OWED] = { "Triggered pre-approval webhooks", NULL, "pre_approval_webhook_triggered", say_owed, true,
+                             only_pre_approval, NULL },
+    [EVENT_WEBHOOK_SENT] = WEBHOOK_WHEN("complete", say_sent, only_after_failure),
     [EVENT_WEBHOOK_FAILED] = WEBHOOK("retrying", say_failed),
-    [EVENT_WEBHOOK_GIVEN_UP] = WEBHOOK("error", say_failed),
+    [EVENT_WEBHOOK_GIVEN_UP] = WEBHOOK_WHEN("error", say_failed, only_alone),
     [EVENT_WEBHOOK_HELD] = WEBHOOK("skipped", say_held),
     [EVENT_WEBHOOK_RELEASED] = WEBHOOK("pending", say_released),
+    [EVENT_WEBHOOK_ANSWERED] = { NULL, group_webhook, "complete", say_answered, false, unless_well_at_once,
+                                 answered_status },
+    [EVENT_WEBHOOK_SKIPPED] = WEBHOOK("skipped", say_skipped),
+    [EVENT_WEBHOOKS_CHANGED] = { "Policy webhooks", NULL, "in_processing", say_changed, false, NULL, NULL },
+    [EVENT_ENDPOINT_PAUSED] = WEBHOOK("pending", say_gone),
+    [EVENT_WEBHOOK_REDELIVERED] = WEBHOOK("pending", say_redelivered),
+    [EVENT_WEBHOOK_REMINDED] = WEBHOOK("pending", say_reminded),
     [EVENT_ELIGIBLE] = AUDIT("Request auto-approved by pre-approval webhooks", "pre_approval_eligible",
                              say_eligible),
     [EVENT_NOT_ELIGIBLE] = AUDIT("Request flagged for manual review by pre-approval webhooks",
@@ -178,7 +339,13 @@ static const struct telling tellings[EVENT_TYPES] = {
     [EVENT_DENIED] = AUDIT("Request denied", "denied", say_reason),
     [EVENT_CANCELED] = AUDIT("Request canceled", "canceled", say_reason),
     [EVENT_COMPLETED] = AUDIT("Request finished", "finished", say_nothing),
-    [EVENT_FAILED] = { NULL, group_step, "error", say_step, false, NULL },
+    [EVENT_PAUSED] = WEBHOOK("awaiting_processing", say_paused), /* the contract's word for it in logs */
+    [EVENT_RESUME_KEPT] = WEBHOOK("pending", say_kept),
+    [EVENT_RESUMED] = WEBHOOK("complete", say_resumed),
+    [EVENT_EXPIRED] = STEP("error", say_step),
+    [EVENT_RETRIED] = AUDIT("Request retried", "retried", say_retried),
+    [EVENT_FAILED] = STEP("error", say_step),
+    [EVENT_DELETED] = AUDIT("Request deleted", "deleted", say_nothing),
 };
 
 /* Who decided: a user's id, or "system" where nobody had to. */
@@ -197,7 +364,7 @@ bool timeline_entry_make(const struct timeline_event *event, struct timeline_ent
         return false;
     *ret = (struct timeline_entry){
         .group = telling->group ? telling->group : telling->group_of(event),
-        .status = telling->status,
+        .status = telling->status_of ? telling->status_of(event) : telling->status,
         .message = telling->message(event),
         .user_id = telling->is_audit ? decider(event) : NULL,
         .action_type = telling->is_audit ? NULL : event->action_type,
@@ -225,6 +392,7 @@ static int row_tell(struct api_call *call, const PGresult *rows, int row, const 
         .catalog = call->catalog,
         .action_type = subject->policy ? catalog_policy_action(subject->policy) : NULL,
         .reason = subject->reason,
+        .failed = db_get_bool(rows, row, 4),
         .arena = call->arena,
     };
     struct timeline_entry entry;
@@ -278,7 +446,48 @@ static struct timeline_subject *subject_of(struct timeline_subject *subjects, in
     return NULL;
 }
 
-int timeline_read(struct api_call *call, struct timeline_subject *subjects, int count, struct err *err)
+/* A webhook that is configured no more is not waited for. */
+static void waiting_tell(struct api_call *call, const PGresult *rows, int row, struct timeline_subject *subject)
+{
+    const struct catalog_webhook *webhook = catalog_webhook_by_id(call->catalog, db_get_text(rows, row, 1));
+    usec_t since = db_get_time(rows, row, 2);
+    char text[USEC_TEXT_BYTES];
+
+    if (!webhook)
+        return;
+    results_take(subject->results,
+                 &(struct timeline_entry){
+                     .group = "Waiting for pre-approval webhooks",
+                     .status = "pending",
+                     .message = arena_printf(call->arena, "Webhook '%s' was called and has not replied since %s",
+                                             webhook->name, usec_format_z(since, text)),
+                     .action_type = subject->policy ? catalog_policy_action(subject->policy) : NULL,
+                     .time = since,
+                 });
+}
+
+/* Who has still to reply is no event: it is looked up, and told last. */
+static int waiting_read(struct api_call *call, struct timeline_subject *subjects, int count, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    struct db_args *args = db_args_new(call->arena);
+    struct db_column *ids = db_array(args, DB_TEXT);
+    int waiting = 0, r;
+
+    for (int i = 0; i < count; i++)
+        if (subjects[i].status == PR_AWAITING_PRE_APPROVAL) {
+            db_add_text(ids, subjects[i].request_id);
+            waiting++;
+        }
+    if (!waiting)
+        return 0;
+    r = db_run_planned(call->db, &SQL_timeline_waiting, args, &rows, err);
+    for (int row = 0; r == 0 && row < PQntuples(rows); row++)
+        waiting_tell(call, rows, row, subject_of(subjects, count, db_get_text(rows, row, 0)));
+    return r;
+}
+
+static int events_tell(struct api_call *call, struct timeline_subject *subjects, int count, struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct timeline_subject *subject = NULL;
@@ -286,8 +495,6 @@ int timeline_read(struct api_call *call, struct timeline_subject *subjects, int 
 
     if (r < 0)
         return r;
-    for (int i = 0; i < count; i++)
-        subjects[i].results = json_object_new_object();
     for (int row = 0; row < PQntuples(rows); row++) {
         const char *id = db_get_text(rows, row, 0);
 
@@ -298,6 +505,16 @@ int timeline_read(struct api_call *call, struct timeline_subject *subjects, int 
             return r;
     }
     return 0;
+}
+
+int timeline_read(struct api_call *call, struct timeline_subject *subjects, int count, struct err *err)
+{
+    int r;
+
+    for (int i = 0; i < count; i++)
+        subjects[i].results = json_object_new_object();
+    r = events_tell(call, subjects, count, err);
+    return r < 0 ? r : waiting_read(call, subjects, count, err);
 }
 
 /* --- the log ------------------------------------------------------------------------------------------- */

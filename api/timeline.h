@@ -16,6 +16,7 @@ struct timeline_event {
     const struct catalog *catalog;
     const char *action_type; /* of the request's policy */
     const char *reason;      /* why it was denied or canceled, opened; NULL: none, or forgotten */
+    bool failed;             /* a call that was given up: the request failed by it */
     struct arena *arena;
 };
 
@@ -34,10 +35,11 @@ struct timeline_subject {
     const char *request_id;
     const struct catalog_policy *policy; /* may be NULL */
     const char *reason;
+    enum pr_status status; /* while it awaits pre-approval, who is waited for is told too */
     json_object *results; /* filled: {"group": [entries]}, the caller's */
 };
 
-/* Fills `results` of each. On failure those filled so far are to be released too. */
+/* Fills `results` of each, on failure too: they are to be released. */
 int timeline_read(struct api_call *call, struct timeline_subject *subjects, int count, struct err *err) MUST_CHECK;
 
 /* GET /privacy-request/{id}/log */

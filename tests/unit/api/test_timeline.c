@@ -19,6 +19,10 @@ static struct picture *picture_of_webhooks(void)
 }
 
 #define RISK_CHECK "\"webhook_id\":\"pre_1\",\"webhook_key\":\"risk_check\""
+#define CRM "\"webhook_id\":\"pol_1\",\"webhook_key\":\"crm\",\"kind\":\"pre\""
+#define NO_KEY "\"webhook_id\":\"pol_7\",\"webhook_key\":null"
+#define NEXT "\"next_attempt_at\":\"2026-01-02T03:04:05.000000Z\""
+#define CRM_ERROR "Webhook 'crm' returned an error: Client call failed with status code "
 #define GONE "\"webhook_id\":\"pre_7\",\"webhook_key\":\"old_key\""
 
 /* Each type in each of its shapes. No group: it tells nothing. */
@@ -28,10 +32,14 @@ static const struct {
 } told[] = {
     { EVENT_CREATED, "{}", NULL, NULL, NULL, NULL },
     { EVENT_STARTED, "{}", NULL, NULL, NULL, NULL },
+    { EVENT_STARTED, "{\"revision\":3," CRM "}", NULL, NULL, NULL, NULL },
     { EVENT_PRE_APPROVAL_REQUESTED, "{\"webhooks\":[{" RISK_CHECK "},{" GONE "}]}", "Triggered pre-approval webhooks",
       "pre_approval_webhook_triggered", "Triggered pre-approval webhooks: Risk check, old_key", NULL },
     { EVENT_WEBHOOK_OWED, "{" RISK_CHECK "}", "Triggered pre-approval webhooks", "pre_approval_webhook_triggered",
       "Triggered pre-approval webhooks: Risk check", NULL },
+    { EVENT_WEBHOOK_OWED, "{" RISK_CHECK ",\"kind\":\"pre_approval\"}", "Triggered pre-approval webhooks",
+      "pre_approval_webhook_triggered", "Triggered pre-approval webhooks: Risk check", NULL },
+    { EVENT_WEBHOOK_OWED, "{" CRM "}", NULL, NULL, NULL, NULL },
     { EVENT_WEBHOOK_SENT, "{" RISK_CHECK ",\"attempt\":1}", NULL, NULL, NULL, NULL },
     { EVENT_WEBHOOK_SENT, "{" RISK_CHECK ",\"attempt\":3}", "Webhook: risk_check", "complete",
       "Webhook 'risk_check' was called successfully at attempt 3", NULL },
@@ -46,6 +54,66 @@ static const struct {
       "Webhook 'risk_check' returned an error: Client call failed with status code '404' (http_4xx). "
       "No further attempt is made",
       NULL },
+    { EVENT_WEBHOOK_GIVEN_UP, "{" CRM ",\"attempt\":1,\"outcome\":\"bad_answer\",\"status_code\":200}",
+      "Webhook: crm", "error",
+      "Webhook 'crm' returned an invalid response format (bad_answer). No further attempt is made", NULL },
+    { EVENT_WEBHOOK_HELD, "{" CRM ",\"reason\":\"endpoint_paused\"}", "Webhook: crm", "skipped",
+      "Webhook 'crm' was not called: its endpoint is paused", NULL },
+    { EVENT_WEBHOOK_RELEASED, "{" CRM ",\"reason\":\"endpoint_paused\"}", "Webhook: crm", "pending",
+      "Webhook 'crm' is called: its endpoint is resumed", NULL },
+    { EVENT_WEBHOOK_ANSWERED, "{" CRM ",\"attempt\":1,\"outcome\":\"succeeded\",\"status_code\":200}", NULL, NULL,
+      NULL, NULL },
+    { EVENT_WEBHOOK_ANSWERED,
+      "{" CRM ",\"attempt\":1,\"outcome\":\"succeeded\",\"halt\":true,\"derived\":[\"email\"]}", NULL, NULL, NULL,
+      NULL },
+    { EVENT_WEBHOOK_ANSWERED, "{" CRM ",\"attempt\":2,\"outcome\":\"succeeded\",\"status_code\":204}",
+      "Webhook: crm", "complete", "Webhook 'crm' was called successfully at attempt 2", NULL },
+    { EVENT_WEBHOOK_ANSWERED, "{" CRM ",\"attempt\":1,\"outcome\":\"http_4xx\",\"status_code\":404}",
+      "Webhook: crm", "error", CRM_ERROR "'404'", NULL },
+    { EVENT_WEBHOOK_ANSWERED, "{" CRM ",\"attempt\":1,\"outcome\":\"http_5xx\",\"status_code\":503," NEXT "}",
+      "Webhook: crm", "error", CRM_ERROR "'503'", NULL },
+    { EVENT_WEBHOOK_SKIPPED, "{" CRM ",\"reason\":\"connection_disabled\"}", "Webhook: crm", "skipped",
+      "Webhook 'crm' was not called: its connection is disabled. The request goes on without it", NULL },
+    { EVENT_WEBHOOK_SKIPPED, "{" NO_KEY ",\"reason\":\"webhook_deleted\"}", "Webhook: deleted", "skipped",
+      "Webhook 'deleted' was not called: it was deleted. The request goes on without it", NULL },
+    { EVENT_WEBHOOKS_CHANGED, "{\"revision\":4,\"pre_execution\":[\"crm\",\"erp\"],\"post_execution\":[]}",
+      "Policy webhooks", "in_processing",
+      "The policy's webhooks were changed while the request was running. Those that were called are not called again. "
+      "Pre-execution webhooks: crm, erp. Post-execution webhooks: none",
+      NULL },
+    { EVENT_ENDPOINT_PAUSED, "{" CRM ",\"attempt\":1,\"outcome\":\"http_4xx\",\"status_code\":410}", "Webhook: crm",
+      "pending",
+      "Webhook 'crm' answered with status code '410': its endpoint is paused. Its calls are held until an operator "
+      "resumes it",
+      NULL },
+    { EVENT_WEBHOOK_REDELIVERED, "{" CRM "}", "Webhook: crm", "pending",
+      "Webhook 'crm' is called once more, as an operator asked", NULL },
+    { EVENT_WEBHOOK_REMINDED, "{" RISK_CHECK ",\"attempt\":2,\"outcome\":\"succeeded\"," NEXT "}",
+      "Webhook: risk_check", "pending",
+      "Webhook 'risk_check' has not replied and was reminded (succeeded). Next reminder at 2026-01-02T03:04:05.000000Z",
+      NULL },
+    { EVENT_WEBHOOK_REMINDED, "{" RISK_CHECK ",\"attempt\":2,\"outcome\":\"timeout\"}", "Webhook: risk_check",
+      "pending", "Webhook 'risk_check' has not replied and was reminded (timeout)", NULL },
+    { EVENT_PAUSED, "{" CRM ",\"expires_at\":\"2026-01-09T03:04:05.000000Z\"}", "Webhook: crm", "awaiting_processing",
+      "Webhook 'crm' halted the request. It waits for the webhook's reply until 2026-01-09T03:04:05.000000Z, and "
+      "expires then",
+      NULL },
+    { EVENT_RESUME_KEPT, "{" CRM "}", "Webhook: crm", "pending",
+      "Webhook 'crm' replied before its answer to the call was on record. The reply is kept for then", NULL },
+    { EVENT_RESUMED, "{\"by\":\"webhook\"," CRM "}", "Webhook: crm", "complete",
+      "Webhook 'crm' replied. The request goes on", NULL },
+    { EVENT_RESUMED, "{\"by\":\"webhook\"," CRM ",\"derived\":[\"email\",\"custom\"]}", "Webhook: crm", "complete",
+      "Webhook 'crm' replied. The request goes on. It told: email, custom", NULL },
+    { EVENT_RESUMED, "{\"by\":\"system\"," NO_KEY "}", "Webhook: deleted", "complete",
+      "The webhook that halted the request was deleted. The request goes on", NULL },
+    { EVENT_EXPIRED,
+      "{\"step\":\"pre_webhooks\",\"log\":\"Privacy request processing\","
+      "\"message\":\"Privacy request has expired. Please resubmit information.\"}",
+      "Privacy request processing", "error", "Privacy request has expired. Please resubmit information.", NULL },
+    { EVENT_RETRIED, "{\"by\":\"user\",\"user_id\":\"fid_1\",\"step\":\"pre_webhooks\"}", "Request retried",
+      "retried", "From pre_webhooks", "fid_1" },
+    { EVENT_RETRIED, "{\"by\":\"client\",\"user_id\":null}", "Request retried", "retried", "", NULL },
+    { EVENT_DELETED, "{\"by\":\"user\",\"user_id\":\"fid_1\"}", "Request deleted", "deleted", "", "fid_1" },
     { EVENT_WEBHOOK_HELD, "{" RISK_CHECK "}", "Webhook: risk_check", "skipped",
       "Webhook 'risk_check' was not called: its connection is disabled", NULL },
     { EVENT_WEBHOOK_RELEASED, "{" RISK_CHECK "}", "Webhook: risk_check", "pending",
@@ -73,6 +141,9 @@ static const struct {
     { EVENT_COMPLETED, "{}", "Request finished", "finished", "", NULL },
     { EVENT_FAILED, "{\"step\":\"Policy validation\",\"message\":\"No rule.\"}", "Policy validation", "error",
       "No rule.", NULL },
+    { EVENT_FAILED, "{\"step\":\"pre_webhooks\",\"log\":\"Webhook: crm\",\"message\":\"" CRM_ERROR "'500'\"}",
+      "Webhook: crm", "error", CRM_ERROR "'500'", NULL },
+    { EVENT_FAILED, "{\"message\":\"No word.\"}", "Privacy request processing", "error", "No word.", NULL },
 };
 
 static void assert_text(const char *text, const char *expected)
@@ -90,7 +161,8 @@ static void each_event_is_told_in_the_contract_s_words(void **state)
 
     for (size_t i = 0; i < COUNT_OF(told); i++) {
         _cleanup_(json_object_putp) json_object *data = json_tokener_parse(told[i].data);
-        struct timeline_event event = { told[i].type, data, 7, &picture->catalog, "access", "because", test->arena };
+        struct timeline_event event = { told[i].type, data, 7,    &picture->catalog, "access",
+                                        "because",    false, test->arena };
         struct timeline_entry entry = { 0 };
 
         assert_non_null(data);
@@ -105,6 +177,18 @@ static void each_event_is_told_in_the_contract_s_words(void **state)
     }
     for (int type = EVENT_UNKNOWN + 1; type < EVENT_REPLY_ELIGIBLE; type++)
         assert_true(seen[type]);
+}
+
+static void a_call_that_the_request_failed_by_is_told_by_that_failure_alone(void **state)
+{
+    _cleanup_(json_object_putp) json_object *data = json_tokener_parse("{" CRM ",\"attempt\":3,\"outcome\":\"timeout\"}");
+    struct test *test = *state;
+    struct timeline_event event = { .type = EVENT_WEBHOOK_GIVEN_UP, .data = data, .arena = test->arena };
+    struct timeline_entry entry;
+
+    assert_true(timeline_entry_make(&event, &entry));
+    event.failed = true;
+    assert_false(timeline_entry_make(&event, &entry));
 }
 
 static void every_telling_is_whole(void **state)
@@ -157,6 +241,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_event_is_told_in_the_contract_s_words),
+        TEST(a_call_that_the_request_failed_by_is_told_by_that_failure_alone),
         TEST(every_telling_is_whole),
         TEST(a_group_has_a_thousand_entries_at_the_most),
         TEST(a_page_of_the_log_has_its_own_and_counts_all),
