@@ -16,18 +16,25 @@ static int write_locked(struct api_call *call, resource_write *write, json_objec
     return r < 0 ? r : db_commit(call->db, err);
 }
 
-int resource_answer_write(struct api_call *call, int status, resource_write *write, struct err *err)
+int resource_change(struct api_call *call, resource_write *write, json_object **ret, struct err *err)
 {
-    _cleanup_(json_object_putp) json_object *answer = NULL;
     int r = db_begin(call->db, err);
 
     if (r < 0)
         return r;
-    r = write_locked(call, write, &answer, err);
-    if (r < 0) {
+    r = write_locked(call, write, ret, err);
+    if (r < 0)
         db_rollback(call->db);
+    return r;
+}
+
+int resource_answer_write(struct api_call *call, int status, resource_write *write, struct err *err)
+{
+    _cleanup_(json_object_putp) json_object *answer = NULL;
+    int r = resource_change(call, write, &answer, err);
+
+    if (r < 0)
         return r;
-    }
     return answer ? api_answer(call, status, TAKE(answer)) : api_answer_null(call, status);
 }
 

@@ -20,6 +20,10 @@ typedef int resource_write(struct api_call *call, json_object **ret, struct err 
 int resource_answer_write(struct api_call *call, int status, resource_write *write,
                           struct err *err);
 
+/* The same without the answer, for who has more to do before it. */
+int resource_change(struct api_call *call, resource_write *write, json_object **ret,
+                    struct err *err) MUST_CHECK;
+
 /* All waiting requests are to be looked at again; the write that gives them cause asks for it. */
 int resource_sweep(struct api_call *call, const char *reason, struct err *err) MUST_CHECK;
 

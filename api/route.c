@@ -16,6 +16,8 @@ const struct route_table route_tables[] = {
     { setting_routes },
     { request_routes },
     { review_routes },
+    { delivery_routes },
+    { endpoint_routes },
     { callback_routes },
     { callback_routes, .top = true }, /* as the reply-to headers have them */
     { unavailable_routes },
