@@ -7,15 +7,9 @@
 
 enum { REDIS_PORT = 6379, REDIS_WORD_BYTES = 32, REDIS_DEPTH_MAX = 4 };
 
-/* What a URL says, decoded. NULL: not said. */
-struct place {
-    char *user, *password, *host, *database, *path;
-    int port;
-};
-
 struct redis {
     struct arena *arena; /* the place's texts */
-    struct place place;
+    struct redis_place place;
     usec_t patience;
     redisContext *context; /* NULL: not connected */
 };
@@ -54,7 +48,7 @@ static bool number_parse(const char *text, long max, int *ret)
 }
 
 /* host, host:port, [v6], [v6]:port. In place. */
-static bool host_parse(char *text, struct place *place)
+static bool host_parse(char *text, struct redis_place *place)
 {
     char *port = strchr(text, ':');
 
@@ -75,7 +69,7 @@ static bool host_parse(char *text, struct place *place)
     return *place->host && (!port || number_parse(port, 65535, &place->port));
 }
 
-static bool user_parse(char *text, struct place *place)
+static bool user_parse(char *text, struct redis_place *place)
 {
     char *colon = strchr(text, ':');
 
@@ -88,7 +82,7 @@ static bool user_parse(char *text, struct place *place)
 }
 
 /* In place. */
-static bool url_parse(char *url, struct place *place)
+static bool url_parse(char *url, struct redis_place *place)
 {
     char *authority = url + strlen("redis://"), *path, *at;
     int database;
@@ -119,18 +113,30 @@ static bool url_parse(char *url, struct place *place)
     return host_parse(authority, place);
 }
 
+int redis_place_parse(const char *url, struct arena *arena, struct redis_place *ret, struct err *err)
+{
+    struct redis_place place = { 0 };
+
+    if (!url_parse(arena_strdup(arena, url), &place))
+        return err_set(err, ERR_BAD_REQUEST, "DOCKET_REDIS_URL must be redis://[[user:]password@]host[:port][/db] "
+                       "or unix:///path");
+    *ret = place;
+    return 0;
+}
+
 int redis_new(const char *url, usec_t patience, struct redis **ret, struct err *err)
 {
     struct redis *redis = calloc(1, sizeof(*redis));
+    int r;
 
     if (!redis)
         abort();
     redis->arena = arena_new();
     redis->patience = patience;
-    if (!url_parse(arena_strdup(redis->arena, url), &redis->place)) {
+    r = redis_place_parse(url, redis->arena, &redis->place, err);
+    if (r < 0) {
         redis_free(redis);
-        return err_set(err, ERR_BAD_REQUEST, "DOCKET_REDIS_URL must be redis://[[user:]password@]host[:port][/db] "
-                       "or unix:///path");
+        return r;
     }
     *ret = redis;
     return 0;
@@ -196,7 +202,7 @@ static int redis_greet(struct redis *redis, const struct redis_command *command,
 
 static int redis_connect(struct redis *redis, usec_t deadline, struct err *err)
 {
-    const struct place *place = &redis->place;
+    const struct redis_place *place = &redis->place;
     struct timeval left = time_left(deadline);
     int r = 0;
 

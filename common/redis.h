@@ -16,8 +16,16 @@
 
 struct redis;
 
-/* `url` as DOCKET_REDIS_URL: redis://[[user:]password@]host[:port][/db], or unix:///path. Never connects by itself:
- * the first call does. A call, connecting included, gives up after `patience`. ERR_BAD_REQUEST for another URL. */
+/* What a URL says, decoded. NULL: not said. */
+struct redis_place {
+    char *user, *password, *host, *database, *path;
+    int port;
+};
+/* `url` as DOCKET_REDIS_URL: redis://[[user:]password@]host[:port][/db], or unix:///path. ERR_BAD_REQUEST for another,
+ * without showing it. */
+int redis_place_parse(const char *url, struct arena *arena, struct redis_place *ret, struct err *err) MUST_CHECK;
+
+/* Never connects by itself: the first call does. A call, connecting included, gives up after `patience`. */
 int redis_new(const char *url, usec_t patience, struct redis **ret, struct err *err) MUST_CHECK;
 void redis_free(struct redis *redis); /* accepts NULL */
 DEFINE_CLEANUP(struct redis *, redis_free)

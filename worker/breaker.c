@@ -38,14 +38,20 @@ static void window_move(struct breaker *breaker, const struct breaker_rule *rule
     }
 }
 
+static void count_all(const struct breaker *breaker, int *calls, int *failures)
+{
+    *calls = *failures = 0;
+    for (int i = 0; i < BREAKER_SLICES; i++) {
+        *calls += breaker->calls[i];
+        *failures += breaker->failures[i];
+    }
+}
+
 static bool too_many(const struct breaker *breaker, const struct breaker_rule *rule)
 {
-    int calls = 0, failures = 0;
+    int calls, failures;
 
-    for (int i = 0; i < BREAKER_SLICES; i++) {
-        calls += breaker->calls[i];
-        failures += breaker->failures[i];
-    }
+    count_all(breaker, &calls, &failures);
     return calls >= rule->calls && (int64_t)failures * 100 >= (int64_t)calls * rule->failures_percent;
 }
 
@@ -73,4 +79,22 @@ bool breaker_told(struct breaker *breaker, const struct breaker_rule *rule, bool
     if (breaker->state != BREAKER_CLOSED || !failed || !too_many(breaker, rule))
         return false; /* calls that were under way when it opened say nothing new */
     return open_again(breaker, rule, now);
+}
+
+/* One that is open by its own experience, or probes, is not to be held up by what others found before. */
+bool breaker_hinted(struct breaker *breaker, usec_t open_until, usec_t now)
+{
+    if (breaker->state != BREAKER_CLOSED || open_until <= now)
+        return false;
+    breaker->state = BREAKER_OPEN;
+    breaker->open_until = open_until;
+    return true;
+}
+
+void breaker_count(const struct breaker *breaker, const struct breaker_rule *rule, usec_t now, int *calls, int *failures)
+{
+    struct breaker moved = *breaker;
+
+    window_move(&moved, rule, now);
+    count_all(&moved, calls, failures);
 }

@@ -33,3 +33,7 @@ bool breaker_admit(struct breaker *breaker, usec_t now);
 bool breaker_told(struct breaker *breaker, const struct breaker_rule *rule, bool failed, usec_t now);
 /* When the next call may go; 0: now. */
 usec_t breaker_opens_at(const struct breaker *breaker, usec_t now);
+/* Another worker's is open until then: so is this one, unless it knows better. True when the state changed. */
+bool breaker_hinted(struct breaker *breaker, usec_t open_until, usec_t now);
+/* Within the window. */
+void breaker_count(const struct breaker *breaker, const struct breaker_rule *rule, usec_t now, int *calls, int *failures);

@@ -1,6 +1,7 @@
 /*
- * dispatch - calls go out: so many at a time in all and to one endpoint, none through an open breaker, those of
- * requests under way before those of requests not begun. What can't go soon is handed back to be parked.
+ * dispatch - calls go out: so many at a time in all and to one endpoint, so many a second where the endpoint has a
+ * limit, none through an open breaker, those of requests under way before those of requests not begun. What can't go
+ * soon is handed back to be parked. Tells the other programs how the endpoints stand (board.h).
  *
  * Threads:   the loop's.
  * Ownership: a call is its work's arena's; the work is held open by whoever submits.
@@ -11,6 +12,8 @@
 
 #include "common/config.h"
 #include "worker/http.h"
+#include "worker/oauth.h"
+#include "worker/rate.h"
 #include "worker/work.h"
 
 struct dispatch;
@@ -37,13 +40,29 @@ struct dispatch_outlets {
     void (*parked)(void *context, struct call *call, usec_t due_at);
 };
 
-struct dispatch *dispatch_new(uv_loop_t *loop, const struct config *config, struct http *http,
+struct dispatch_parts {
+    const struct config *config;
+    const char *name; /* this worker's */
+    struct http *http;
+    struct cache *cache;
+    struct oauth *oauth;
+    struct rate *rate;
+};
+
+struct dispatch *dispatch_new(uv_loop_t *loop, const struct dispatch_parts *parts,
                               const struct dispatch_outlets *outlets);
-void dispatch_free(struct dispatch *dispatch);
+void dispatch_free(struct dispatch *dispatch); /* after cache_free() */
 
 void dispatch_submit(struct dispatch *dispatch, struct call *call);
 
-/* How many more calls `connection_id` takes up at once: 0 while it is saturated or its breaker is open. */
+/* More may go: what waits is looked at. */
+void dispatch_go_on(struct dispatch *dispatch);
+/* The configuration that stands, NULL for none yet: calls that wait for an endpoint that was paused, disabled or
+ * deleted are parked. To be told often; one that was told before costs nothing. */
+void dispatch_configure(struct dispatch *dispatch, const struct catalog *catalog);
+
+/* How many more calls `connection_id` takes up at once: 0 while it is saturated, out of its rate or paused, or its
+ * breaker is open. */
 int dispatch_room(struct dispatch *dispatch, const char *connection_id);
 int dispatch_underway(const struct dispatch *dispatch); /* in flight and queued */
 /* Parks what has not gone out yet: before the program ends. */

@@ -17,6 +17,8 @@ struct post {
     struct buf answer;
     bool blocked; /* the guard refused every address */
     bool cut;     /* the answer was longer than is read */
+    bool own_tls; /* its handle has a connection's certificates */
+    char words[CURL_ERROR_SIZE];
     usec_t started;
     http_done *done;
     void *context;
@@ -76,8 +78,17 @@ static bool is_connected(CURL *easy)
     return curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip && *ip;
 }
 
-static const char *transport_outcome(CURLcode code, CURL *easy)
+/* TLS 1.3 tells a client that its certificate is missing or wrong only after the handshake, when curl sees an error of
+ * reading or writing like any other; its words are OpenSSL's then. */
+static bool is_tls_alert(const struct post *post)
 {
+    return strstr(post->words, "SSL") && strstr(post->words, "alert");
+}
+
+static const char *transport_outcome(const struct post *post, CURLcode code)
+{
+    CURL *easy = post->easy;
+
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
         return "dns_error";
@@ -91,10 +102,12 @@ static const char *transport_outcome(CURLcode code, CURL *easy)
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_CLIENTCERT:
         return "tls_error";
-    case CURLE_GOT_NOTHING:
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
+        return is_tls_alert(post) ? "tls_error" : "connection_reset";
+    case CURLE_GOT_NOTHING:
     case CURLE_PARTIAL_FILE:
         return "connection_reset";
     case CURLE_URL_MALFORMAT:
@@ -182,8 +195,9 @@ static void read_answer(struct post *post, CURLcode code, struct http_answer *an
     answer->duration = usec_monotonic() - post->started;
     answer->body = post->answer.data;
     answer->body_length = post->answer.length;
+    answer->body_cut = post->cut;
     if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && post->cut)) {
-        answer->outcome = post->blocked ? "address_blocked" : transport_outcome(code, post->easy);
+        answer->outcome = post->blocked ? "address_blocked" : transport_outcome(post, code);
         return;
     }
     curl_easy_getinfo(post->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -236,9 +250,9 @@ static struct post *post_new(struct http *http)
     post->http = http;
     post->next_made = http->made;
     http->made = post;
-    post->answer = BUF_INIT((size_t)config->webhook_answer_bytes);
     curl_easy_setopt(post->easy, CURLOPT_PRIVATE, post);
     curl_easy_setopt(post->easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(post->easy, CURLOPT_ERRORBUFFER, post->words);
     curl_easy_setopt(post->easy, CURLOPT_NOPROXY, "*"); /* the guard must see the endpoint's own address */
     curl_easy_setopt(post->easy, CURLOPT_PROTOCOLS_STR, config->webhook_allow_http ? "http,https" : "https");
     curl_easy_setopt(post->easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -254,12 +268,31 @@ static struct post *post_new(struct http *http)
     return post;
 }
 
-void http_post(struct http *http, const char *url, const struct http_tls *tls, struct curl_slist *headers,
-               const char *body, size_t body_length, http_done *done, void *context)
+static void set_blob(CURL *easy, CURLoption option, const char *pem)
+{
+    struct curl_blob blob = { (void *)(uintptr_t)pem, pem ? strlen(pem) : 0, CURL_BLOB_COPY };
+
+    curl_easy_setopt(easy, option, pem ? &blob : NULL);
+}
+
+/* curl uses a kept connection again only for the certificates that it was made with; it compares them. A CA's blob
+ * stands in the place of the system's file of CAs, and its directory of the same is looked into as ever. */
+static void set_tls(struct post *post, const struct http_tls *tls)
+{
+    bool own = tls->ca_certificate || tls->client_certificate;
+
+    if (!own && !post->own_tls)
+        return;
+    post->own_tls = own;
+    set_blob(post->easy, CURLOPT_CAINFO_BLOB, tls->ca_certificate);
+    set_blob(post->easy, CURLOPT_SSLCERT_BLOB, tls->client_certificate);
+    set_blob(post->easy, CURLOPT_SSLKEY_BLOB, tls->client_certificate ? tls->client_key : NULL);
+}
+
+void http_post(struct http *http, const struct http_request *request, http_done *done, void *context)
 {
     struct post *post = http->idle;
 
-    (void)tls;
     if (post)
         http->idle = post->next;
     else
@@ -267,11 +300,14 @@ void http_post(struct http *http, const char *url, const struct http_tls *tls, s
     post->done = done;
     post->context = context;
     post->blocked = post->cut = false;
+    post->words[0] = '\0';
+    post->answer.max = request->answer_bytes;
     post->started = usec_monotonic();
-    curl_easy_setopt(post->easy, CURLOPT_URL, url);
-    curl_easy_setopt(post->easy, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(post->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body_length);
-    curl_easy_setopt(post->easy, CURLOPT_POSTFIELDS, body);
+    set_tls(post, &request->tls);
+    curl_easy_setopt(post->easy, CURLOPT_URL, request->url);
+    curl_easy_setopt(post->easy, CURLOPT_HTTPHEADER, request->headers);
+    curl_easy_setopt(post->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
+    curl_easy_setopt(post->easy, CURLOPT_POSTFIELDS, request->body);
     if (curl_multi_add_handle(http->multi, post->easy) != CURLM_OK)
         abort(); /* out of memory */
 }

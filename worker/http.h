@@ -3,7 +3,7 @@
  * and the guard asked about every address that a socket is opened to.
  *
  * Threads:   the loop's.
- * Ownership: url, headers and body stay the caller's until `done`.
+ * Ownership: url, headers and body stay the caller's until `done`; certificates are copied.
  */
 #pragma once
 
@@ -20,7 +20,7 @@ struct http_answer {
     int status;            /* 0: there was none */
     const char *outcome;   /* "succeeded", "http_4xx", "timeout", "connection_refused" ...: never NULL */
     char address[64];      /* that the socket was connected to; "" when there was none */
-    const char *body;      /* cut at webhook_answer_bytes; valid during `done` */
+    const char *body;      /* cut at the request's answer_bytes; valid during `done` */
     size_t body_length;
     bool body_cut;         /* there was more */
     usec_t duration;
@@ -33,11 +33,19 @@ struct http *http_new(uv_loop_t *loop, const struct config *config, const struct
 /* What is under way is dropped without a word. The loop must turn once more. */
 void http_free(struct http *http);
 
-/* A connection's own TLS, PEM texts; NULL for what is as usual. They must live until `done`. */
+/* A connection's own TLS, PEM texts; NULL for what is as usual. Its CA is trusted beside those of the system. */
 struct http_tls {
     const char *ca_certificate, *client_certificate, *client_key;
 };
 
-/* `done` is called later, never from within. tls NULL: as usual. */
-void http_post(struct http *http, const char *url, const struct http_tls *tls, struct curl_slist *headers,
-               const char *body, size_t body_length, http_done *done, void *context);
+struct http_request {
+    const char *url;
+    struct http_tls tls;
+    struct curl_slist *headers;
+    const char *body;
+    size_t body_length;
+    size_t answer_bytes; /* read of the answer at the most */
+};
+
+/* `done` is called later, never from within. The request itself is copied, what it points to is not. */
+void http_post(struct http *http, const struct http_request *request, http_done *done, void *context);

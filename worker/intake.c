@@ -21,6 +21,7 @@ enum {
     TICK_MS = 50,
     COMMIT_MS = 250,
     CALLBACK_BYTES = 65536,
+    COUNT_PATIENCE_MS = 2000,
     OVERTAKEN_SLOTS = 16384,
 };
 
@@ -66,6 +67,10 @@ struct intake {
     int64_t wanted_version;
     uv_work_t reload;
     const struct catalog *reloaded;
+    int assigned, partition_count; /* of the lifecycle topic: this worker's, all; 0: not known */
+    bool counting;
+    uv_work_t count;
+    int counted;
     struct overtaken overtaken[OVERTAKEN_SLOTS];
 };
 
@@ -148,6 +153,58 @@ static void give_up(struct intake *intake, const rd_kafka_topic_partition_list_t
     }
 }
 
+/* How many there are in all is asked of the broker, which takes its time. */
+static void count_blocking(uv_work_t *count)
+{
+    struct intake *intake = count->data;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(intake->consumer, intake->lifecycle, NULL);
+    const struct rd_kafka_metadata *metadata;
+
+    intake->counted = 0;
+    if (topic && !rd_kafka_metadata(intake->consumer, 0, topic, &metadata, COUNT_PATIENCE_MS)) {
+        if (metadata->topic_cnt == 1)
+            intake->counted = metadata->topics[0].partition_cnt;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    if (topic)
+        rd_kafka_topic_destroy(topic);
+}
+
+static void count_done(uv_work_t *count, int status)
+{
+    struct intake *intake = count->data;
+
+    (void)status;
+    intake->counting = false;
+    if (intake->counted)
+        intake->partition_count = intake->counted;
+}
+
+static void count_partitions(struct intake *intake)
+{
+    if (intake->counting || intake->stopping)
+        return;
+    intake->counting = true;
+    intake->count.data = intake;
+    uv_queue_work(intake->loop, &intake->count, count_blocking, count_done);
+}
+
+double intake_share(const struct intake *intake)
+{
+    if (!intake->partition_count)
+        return 0;
+    return intake->assigned < intake->partition_count ? (double)intake->assigned / intake->partition_count : 1;
+}
+
+static int lifecycle_count(const struct intake *intake, const rd_kafka_topic_partition_list_t *partitions)
+{
+    int count = 0;
+
+    for (int i = 0; i < partitions->cnt; i++)
+        count += !strcmp(partitions->elems[i].topic, intake->lifecycle);
+    return count;
+}
+
 static void on_rebalance(rd_kafka_t *consumer, rd_kafka_resp_err_t error,
                          rd_kafka_topic_partition_list_t *partitions, void *opaque)
 {
@@ -155,10 +212,13 @@ static void on_rebalance(rd_kafka_t *consumer, rd_kafka_resp_err_t error,
 
     if (error == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         log_info("intake.assigned", log_number("partitions", partitions->cnt));
+        intake->assigned = lifecycle_count(intake, partitions);
+        count_partitions(intake);
         rd_kafka_assign(consumer, partitions);
         return;
     }
     log_info("intake.revoked", log_number("partitions", partitions->cnt));
+    intake->assigned = 0;
     give_up(intake, partitions);
     rd_kafka_assign(consumer, NULL);
 }
@@ -383,6 +443,8 @@ static void on_tick(uv_timer_t *timer)
     if (now - intake->committed_at > COMMIT_MS * USEC_PER_MS) {
         intake->committed_at = now;
         commit(intake, NULL, false);
+        if (intake->assigned && !intake->partition_count)
+            count_partitions(intake); /* the broker did not answer */
     }
 }
 
@@ -519,7 +581,7 @@ bool intake_is_broken(const struct intake *intake)
 
 bool intake_is_reading(const struct intake *intake)
 {
-    return intake->reloading;
+    return intake->reloading || intake->counting;
 }
 
 /* --- birth and end ----------------------------------------------------------------------------------- */

@@ -48,6 +48,8 @@ const struct catalog *intake_catalog(const struct intake *intake);
 void intake_stop(struct intake *intake);
 /* The thread pool writes into it: not to be freed yet. Never again true after intake_stop(), once it was false. */
 bool intake_is_loading(const struct intake *intake);
+/* How much of the lifecycle topic this worker has: 0 to 1; 0 until that is known. */
+double intake_share(const struct intake *intake);
 /* It can read no more: the program must end, so that it is started anew. */
 bool intake_is_broken(const struct intake *intake);
-bool intake_is_reading(const struct intake *intake); /* the configuration, on another thread: not to be freed now */
+bool intake_is_reading(const struct intake *intake); /* on another thread: not to be freed now */

@@ -25,6 +25,9 @@ struct app {
     struct publisher *publisher;
     struct pipe *reading, *settling, *working;
     struct http *http;
+    struct cache *cache;
+    struct oauth *oauth;
+    struct rate *rate;
     struct settle *settle;
     struct engine *engine;
     struct intake *intake;
@@ -62,6 +65,8 @@ static void on_turn(uv_timer_t *timer)
     struct app *app = timer->data;
 
     health_turn(app->health);
+    rate_set_share(app->rate, intake_share(app->intake));
+    dispatch_configure(app->dispatch, intake_catalog(app->intake));
     if (intake_is_broken(app->intake) || (app->stopping_since && is_done(app)))
         uv_stop(&app->loop);
 }
@@ -82,22 +87,43 @@ static int app_open(struct app *app, struct err *err)
     return r;
 }
 
+static void on_rate(void *context)
+{
+    struct app *app = context;
+
+    dispatch_go_on(app->dispatch);
+}
+
+/* The ways that calls go out by. */
+static void app_open_ways(struct app *app)
+{
+    struct dispatch_outlets outlets = engine_outlets(app->engine);
+    struct dispatch_parts parts = { .config = app->config, .name = app->name, .cache = app->cache };
+
+    app->http = http_new(&app->loop, app->config, app->guard);
+    app->oauth = oauth_new(app->ring, app->http, app->cache);
+    app->rate = rate_new(&app->loop, app->cache, on_rate, app);
+    parts.http = app->http;
+    parts.oauth = app->oauth;
+    parts.rate = app->rate;
+    app->dispatch = dispatch_new(&app->loop, &parts, &outlets);
+}
+
 static int app_connect(struct app *app, struct err *err)
 {
     const struct config *config = app->config;
-    struct dispatch_outlets outlets;
-    int r;
+    int r = cache_new(&app->loop, config, &app->cache, err);
 
+    if (r < 0)
+        return r;
     app->reading = pipe_new(&app->loop, config->postgres_url, "docket-worker intake", request_statements);
     app->settling = pipe_new(&app->loop, config->postgres_url, "docket-worker settle", settle_statements);
     app->working = pipe_new(&app->loop, config->postgres_url, "docket-worker chores", chores_statements);
-    app->http = http_new(&app->loop, config, app->guard);
     intake_name(config, app->name);
     app->settle = settle_new(&app->loop, app->settling, app->publisher, app->name);
     app->engine = engine_new(
         &(struct engine_parts){ config, app->ring, app->tokens, app->settle, chores_lease(config) });
-    outlets = engine_outlets(app->engine);
-    app->dispatch = dispatch_new(&app->loop, config, app->http, &outlets);
+    app_open_ways(app);
     r = intake_new(&app->loop, config, app->ring, app->reading, app->publisher, engine_take, app->engine,
                    &app->intake, err);
     if (r < 0)
@@ -124,6 +150,7 @@ static void app_close(struct app *app)
 {
     while (intake_is_reading(app->intake))
         uv_run(&app->loop, UV_RUN_ONCE);
+    cache_free(app->cache);
     http_free(app->http);
     pipe_free(app->reading);
     pipe_free(app->settling);
@@ -133,6 +160,8 @@ static void app_close(struct app *app)
     intake_free(app->intake);
     chores_free(app->chores);
     dispatch_free(app->dispatch);
+    rate_free(app->rate);
+    oauth_free(app->oauth);
     engine_free(app->engine);
     uv_close((uv_handle_t *)&app->term, NULL);
     uv_close((uv_handle_t *)&app->interrupt, NULL);

@@ -2,10 +2,9 @@
 
 #include "common/redis.c"
 
-static bool parse(struct test *test, const char *url, struct place *ret)
+static bool parse(struct test *test, const char *url, struct redis_place *ret)
 {
-    *ret = (struct place){ 0 };
-    return url_parse(arena_strdup(test->arena, url), ret);
+    return redis_place_parse(url, test->arena, ret, &test->err) == 0;
 }
 
 static void assert_texts(const char *actual, const char *expected)
@@ -31,7 +30,7 @@ static void a_url_says_where_and_as_whom(void **state)
         { "redis://[::1]:6380/2", "::1", NULL, NULL, "2", 6380 },
         { "REDIS://[fe80::1]", "fe80::1", NULL, NULL, NULL, 6379 },
     };
-    struct place place;
+    struct redis_place place;
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         assert_true(parse(*state, rows[i].url, &place));
@@ -54,7 +53,7 @@ static void a_url_that_is_none_is_refused_without_being_shown(void **state)
     };
     struct test *test = *state;
     struct redis *redis = NULL;
-    struct place place;
+    struct redis_place place;
 
     for (size_t i = 0; i < COUNT_OF(urls); i++)
         assert_false(parse(test, urls[i], &place));

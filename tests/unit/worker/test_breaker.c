@@ -82,6 +82,38 @@ static void successes_among_the_failures_keep_it_closed(void **state)
     assert_true(breaker_admit(&breaker, noon));
 }
 
+static void what_another_found_opens_it_and_is_forgotten_when_it_is_over(void **state)
+{
+    struct breaker breaker = { 0 };
+
+    (void)state;
+    assert_true(breaker_hinted(&breaker, noon + 10 * USEC_PER_S, noon));
+    assert_false(breaker_hinted(&breaker, noon + 20 * USEC_PER_S, noon)); /* it is open already */
+    assert_int_equal(breaker_opens_at(&breaker, noon), noon + 10 * USEC_PER_S);
+    assert_false(breaker_admit(&breaker, noon + 9 * USEC_PER_S));
+    assert_true(breaker_admit(&breaker, noon + 10 * USEC_PER_S)); /* the probe */
+    assert_false(breaker_hinted(&breaker, noon + 30 * USEC_PER_S, noon + 10 * USEC_PER_S));
+    assert_true(breaker_told(&breaker, &rule, false, noon + 11 * USEC_PER_S));
+    assert_false(breaker_hinted(&breaker, noon + 11 * USEC_PER_S, noon + 11 * USEC_PER_S)); /* and is late */
+    assert_int_equal(breaker.state, BREAKER_CLOSED);
+}
+
+static void the_window_is_counted_as_it_stands_now(void **state)
+{
+    struct breaker breaker = { 0 };
+    int calls, failures;
+
+    (void)state;
+    for (int i = 0; i < 6; i++)
+        breaker_told(&breaker, &rule, i % 2, noon);
+    breaker_count(&breaker, &rule, noon + 100 * USEC_PER_S, &calls, &failures);
+    assert_int_equal(calls, 6);
+    assert_int_equal(failures, 3);
+    breaker_count(&breaker, &rule, noon + 400 * USEC_PER_S, &calls, &failures);
+    assert_int_equal(calls, 0);
+    assert_int_equal(failures, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -90,6 +122,8 @@ int main(void)
         cmocka_unit_test(a_probe_that_succeeds_closes_it),
         cmocka_unit_test(a_probe_that_fails_opens_it_again),
         cmocka_unit_test(failures_older_than_the_window_count_no_more),
+        cmocka_unit_test(what_another_found_opens_it_and_is_forgotten_when_it_is_over),
+        cmocka_unit_test(the_window_is_counted_as_it_stands_now),
         cmocka_unit_test(successes_among_the_failures_keep_it_closed),
     };
 
