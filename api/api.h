@@ -86,8 +86,10 @@ void api_again(struct api_call *call);
 extern const struct api_route health_routes[];
 extern const struct api_route oauth_routes[];       /* clients, scopes, roles, token, login, logout */
 extern const struct api_route connection_routes[];
+extern const struct api_route connection_oauth_routes[];
 extern const struct api_route policy_routes[];      /* policies, rules, targets */
 extern const struct api_route webhook_routes[];     /* pre-approval webhooks */
+extern const struct api_route policy_webhook_routes[];
 extern const struct api_route storage_routes[];
 extern const struct api_route setting_routes[];     /* /config */
 extern const struct api_route request_routes[];     /* create, list, search, log */

@@ -23,11 +23,11 @@ static const char *const system_types[] = {
 
 /* --- the object ------------------------------------------------------------------------------- */
 
-static int open_secrets(struct api_call *call, const char *id, struct bytes sealed,
-                        json_object **ret, struct err *err)
+static int open_sealed(struct api_call *call, const char *what, const char *id,
+                       struct bytes sealed, json_object **ret, struct err *err)
 {
     struct bytes plain;
-    int r = seal_ring_open(call->api->ring, "secrets", id, sealed, call->arena, &plain, err);
+    int r = seal_ring_open(call->api->ring, what, id, sealed, call->arena, &plain, err);
 
     if (r < 0)
         return r;
@@ -35,24 +35,33 @@ static int open_secrets(struct api_call *call, const char *id, struct bytes seal
     return 0;
 }
 
-/* Of a row's column; NULL when there are none, or none that can be opened. */
-static json_object *secrets_of(struct api_call *call, const PGresult *rows, int row, int column,
-                               const char *id)
+json_object *connection_unseal(struct api_call *call, const char *what, const char *id,
+                               const PGresult *rows, int row, int column)
 {
-    json_object *secrets = NULL;
+    json_object *object = NULL;
     struct bytes sealed;
     struct err err;
 
     sealed.data = db_get_bytes(rows, row, column, &sealed.length);
-    if (sealed.data && open_secrets(call, id, sealed, &secrets, &err) < 0)
-        log_err("connection.secrets_unreadable", &err, log_id("connection", id));
-    return secrets;
+    if (sealed.data && open_sealed(call, what, id, sealed, &object, &err) < 0)
+        log_err("connection.unreadable", &err, log_id("connection", id), log_word("what", what));
+    return object;
+}
+
+struct bytes connection_seal(struct api_call *call, const char *what, const char *id,
+                             json_object *object)
+{
+    struct bytes plain;
+
+    plain.data = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &plain.length);
+    return seal_ring_close(call->api->ring, what, id, plain, call->arena);
 }
 
 static json_object *shown_secrets(struct api_call *call, const PGresult *rows, int row, int column,
                                   const char *id)
 {
-    _cleanup_(json_object_putp) json_object *secrets = secrets_of(call, rows, row, column, id);
+    _cleanup_(json_object_putp) json_object *secrets =
+        connection_unseal(call, "secrets", id, rows, row, column);
 
     return secrets ? secret_masked(secrets) : NULL;
 }
@@ -119,20 +128,20 @@ int connection_unknown(const char *key, struct err *err)
     return err_set(err, ERR_NOT_FOUND, "No connection configuration found with key '%s'.", key);
 }
 
-/* One row, or none. */
-static int run_by_key(struct api_call *call, const struct sql *sql, const char *key, PGresult **ret,
-                      struct err *err)
+/* One row, or none, by a key or an id. */
+static int run_by(struct api_call *call, const struct sql *sql, const char *value, PGresult **ret,
+                  struct err *err)
 {
     struct db_args *args = db_args_new(call->arena);
 
-    db_text(args, key);
+    db_text(args, value);
     return db_run(call->db, sql, args, ret, err);
 }
 
 static int read_object(struct api_call *call, const char *key, json_object **ret, struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
-    int r = run_by_key(call, &SQL_connection_by_key, key, &rows, err);
+    int r = run_by(call, &SQL_connection_by_key, key, &rows, err);
 
     if (r < 0)
         return r;
@@ -157,14 +166,14 @@ static void state_free(struct state *state)
 static int read_state(struct api_call *call, const char *key, struct state *ret, struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
-    int r = run_by_key(call, &SQL_connection_state, key, &rows, err);
+    int r = run_by(call, &SQL_connection_state, key, &rows, err);
 
     if (r < 0 || !PQntuples(rows))
         return r;
     ret->id = db_dup_text(rows, 0, 0, call->arena);
     ret->disabled = db_get_bool(rows, 0, 1);
     ret->has_webhooks = db_get_bool(rows, 0, 2);
-    ret->secrets = secrets_of(call, rows, 0, 3, ret->id);
+    ret->secrets = connection_unseal(call, "secrets", ret->id, rows, 0, 3);
     return 0;
 }
 
@@ -276,9 +285,8 @@ static int connection_get(struct api_call *call, struct err *err)
     return api_answer(call, 200, object);
 }
 
-/* TestStatus of rest.md 1.2. */
-static json_object *test_object(struct api_call *call, const char *what, const char *key,
-                                const char *status)
+json_object *connection_test_status(struct api_call *call, const char *what, const char *key,
+                                    const char *status)
 {
     json_object *object = json_object_new_object();
 
@@ -303,22 +311,23 @@ static int connection_test(struct api_call *call, struct err *err)
         return r;
     if (!state.id)
         return connection_unknown(key, err);
-    return api_answer(
-        call, 200,
-        test_object(call, "Test completed for ConnectionConfig with key", key, "skipped"));
+    return api_answer(call, 200,
+                      connection_test_status(call, "Test completed for ConnectionConfig with key",
+                                             key, "skipped"));
 }
 
 /* --- secrets ---------------------------------------------------------------------------------- */
 
-static int store_secrets(struct api_call *call, const char *id, json_object *secrets,
-                         struct err *err)
+/* `stored` is what they replace. */
+static int store_secrets(struct api_call *call, const char *id, json_object *stored,
+                         json_object *secrets, struct err *err)
 {
     _cleanup_(json_object_putp) json_object *trimmed = secret_trim(secrets);
     struct db_args *args = db_args_new(call->arena);
-    struct bytes plain, sealed;
+    struct bytes sealed;
 
-    plain.data = json_object_to_json_string_length(trimmed, JSON_C_TO_STRING_PLAIN, &plain.length);
-    sealed = seal_ring_close(call->api->ring, "secrets", id, plain, call->arena);
+    secret_keep_previous(trimmed, stored, call->now, call->api->config->signing_overlap);
+    sealed = connection_seal(call, "secrets", id, trimmed);
     db_text(args, id);
     db_bytes(args, sealed.data, sealed.length);
     return db_do(call->db, &SQL_connection_set_secrets, args, err);
@@ -337,7 +346,39 @@ static int write_secrets(struct api_call *call, const char *key, bool merge, str
     secrets = merge ? secret_merge(state.secrets, call->body) : json_object_get(call->body);
     if (!secret_check(secrets, call->api->config->webhook_allow_http, &call->errors))
         return err_set(err, ERR_INVALID, "invalid secrets");
-    return store_secrets(call, state.id, secrets, err);
+    return store_secrets(call, state.id, state.secrets, secrets, err);
+}
+
+static int store_rotated(struct api_call *call, const struct state *state, const char *fresh,
+                         struct err *err)
+{
+    _cleanup_(json_object_putp) json_object *changes = json_object_new_object();
+    _cleanup_(json_object_putp) json_object *secrets = NULL;
+
+    json_object_object_add(changes, "signing_secret", api_json_text(fresh));
+    secrets = secret_merge(state->secrets, changes);
+    return store_secrets(call, state->id, state->secrets, secrets, err);
+}
+
+int connection_rotate_secret(struct api_call *call, const char *key, const char **ret_secret,
+                             struct err *err)
+{
+    _cleanup_(state_free) struct state state = { 0 };
+    const char *fresh;
+    int r = read_state(call, key, &state, err);
+
+    if (r < 0)
+        return r;
+    if (!state.id)
+        return connection_unknown(key, err);
+    if (!state.secrets)
+        return err_set(err, ERR_CONFLICT, "Connection '%s' has no secrets yet: set its url first.",
+                       key);
+    fresh = secret_signing_new(call->arena);
+    r = store_rotated(call, &state, fresh, err);
+    if (r == 0)
+        *ret_secret = fresh;
+    return r;
 }
 
 static int change_secrets(struct api_call *call, bool merge, json_object **ret, struct err *err)
@@ -351,8 +392,8 @@ static int change_secrets(struct api_call *call, bool merge, json_object **ret, 
     if (r == 0)
         r = write_secrets(call, key, merge, err);
     if (r == 0)
-        *ret = test_object(call, "Secrets updated for ConnectionConfig with key", key,
-                           verify ? "skipped" : NULL);
+        *ret = connection_test_status(call, "Secrets updated for ConnectionConfig with key", key,
+                                      verify ? "skipped" : NULL);
     return r;
 }
 
@@ -493,7 +534,7 @@ static int save_element(struct api_call *call, void *context, json_object *eleme
     r = write_element(call, state.id ? &SQL_connection_update : &SQL_connection_insert, key.key,
                       element, &id, err);
     if (r == 0 && schema_get(element, "secrets"))
-        r = store_secrets(call, id, schema_get(element, "secrets"), err);
+        r = store_secrets(call, id, state.secrets, schema_get(element, "secrets"), err);
     if (r < 0)
         return r;
     note_effect(context, &state, element);
@@ -519,6 +560,22 @@ static int connection_patch(struct api_call *call, struct err *err)
 
 /* --- deleting --------------------------------------------------------------------------------- */
 
+/* A policy's list is not cut short behind its back. */
+static int check_unused(struct api_call *call, const char *key, const char *id, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    long long more;
+    int r = run_by(call, &SQL_connection_users, id, &rows, err);
+
+    if (r < 0 || db_is_null(rows, 0, 0))
+        return r;
+    more = db_get_int(rows, 0, 1);
+    return err_set(err, ERR_CONFLICT,
+                   "Cannot delete connection %s: it is used by policy webhooks %s%s.", key,
+                   db_get_text(rows, 0, 0),
+                   more ? arena_printf(call->arena, " and %lld more", more) : "");
+}
+
 static int delete_named(struct api_call *call, json_object **ret, struct err *err)
 {
     _cleanup_(state_free) struct state state = { 0 };
@@ -533,8 +590,10 @@ static int delete_named(struct api_call *call, json_object **ret, struct err *er
         return r;
     if (!state.id)
         return connection_unknown(key, err);
+    r = check_unused(call, key, state.id, err);
     db_text(args, state.id);
-    r = db_do(call->db, &SQL_connection_delete, args, err);
+    if (r == 0)
+        r = db_do(call->db, &SQL_connection_delete, args, err);
     if (r == 0 && state.has_webhooks)
         r = resource_sweep(call, "connection_deleted", err);
     return r;

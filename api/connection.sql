@@ -31,7 +31,10 @@ where key = $1
 
 -- name: connection_state
 -- What decides about a change: whether it is there, and whether requests may wait for it.
-select c.id, c.disabled, exists (select from pre_approval_webhook w where w.connection_id = c.id), c.secrets
+select c.id, c.disabled,
+       exists (select from pre_approval_webhook w where w.connection_id = c.id) or
+       exists (select from policy_webhook w where w.connection_id = c.id),
+       c.secrets
 from connection c
 where c.key = $1
 
@@ -52,6 +55,16 @@ returning id
 
 -- name: connection_set_secrets
 update connection set secrets = $2, updated_at = clock_timestamp() where id = $1
+
+-- name: connection_users
+-- Which policy webhooks stand on it: the first five in words (null: none), and how many more.
+select string_agg(u.text, ', ' order by u.row) filter (where u.row <= 5), greatest(count(*) - 5, 0)
+from (
+    select format('%s (%s-execution of policy %s)', w.key, w.kind, p.key) as text,
+           row_number() over (order by p.key, w.kind desc, w.place) as row
+    from policy_webhook w join policy p on p.id = w.policy_id
+    where w.connection_id = $1
+) u
 
 -- name: connection_delete
 delete from connection where id = $1

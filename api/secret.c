@@ -2,19 +2,31 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "api/pem.h"
+
 #define ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-enum { HOST_CHARS_MAX = 253, PORT_MAX = 65535 };
+#define SIGNING_PREFIX "whsec_"
+
+enum { HOST_CHARS_MAX = 253, PORT_MAX = 65535, SIGNING_BYTES_NEW = 32 };
+
+/* The contract's come first: they are shown even when there are none. */
+enum { CONTRACT_FIELDS = 3 };
 
 static const struct schema_field fields[] = {
     { "url", .required = true, .schema = { SCHEMA_STRING, .max = SECRET_URL_MAX } },
     { "authorization", .required = true,
       .schema = { SCHEMA_STRING, .max = SECRET_AUTHORIZATION_MAX } },
     { "headers", .nullable = true, .schema = { SCHEMA_STRINGS } },
+    { "signing_secret", .nullable = true, .schema = { SCHEMA_STRING } },
+    { "ca_certificate", .nullable = true, .schema = { SCHEMA_STRING } },
+    { "client_certificate", .nullable = true, .schema = { SCHEMA_STRING } },
+    { "client_key", .nullable = true, .schema = { SCHEMA_STRING } },
     { 0 },
 };
 static const struct schema schema = { SCHEMA_OBJECT, .fields = fields };
@@ -77,7 +89,7 @@ static const char *authority_problem(const char *text, size_t length)
     return NULL;
 }
 
-static const char *url_problem(const char *url, bool allow_http)
+const char *secret_url_problem(const char *url, bool allow_http)
 {
     bool https = !strncasecmp(url, "https://", 8);
     const char *authority = url + (https ? 8 : 7);
@@ -174,6 +186,120 @@ static void check_headers(json_object *headers, struct schema_errors *errors)
     }
 }
 
+/* --- docket's own ----------------------------------------------------------------------------- */
+
+static const char *signing_problem(const char *text)
+{
+    const size_t prefix = strlen(SIGNING_PREFIX);
+    uint8_t key[SECRET_SIGNING_BYTES_MAX];
+    size_t length = 0;
+    bool fits = !strncmp(text, SIGNING_PREFIX, prefix) &&
+                !sodium_base642bin(key, sizeof(key), text + prefix, strlen(text + prefix), NULL,
+                                   &length, NULL, sodium_base64_VARIANT_ORIGINAL) &&
+                length >= SECRET_SIGNING_BYTES_MIN;
+
+    sodium_memzero(key, sizeof(key));
+    return fits ? NULL
+                : "The signing_secret must be whsec_ and the base64 of 24 to 64 bytes.";
+}
+
+static const char *bounded(const char *text, const char *problem_of(const char *text))
+{
+    return strlen(text) > SECRET_PEM_BYTES_MAX ? "This should have at most 65536 bytes."
+                                               : problem_of(text);
+}
+
+static const char *certificates_problem(const char *text)
+{
+    return bounded(text, pem_certificates_problem);
+}
+
+static const char *key_problem(const char *text)
+{
+    return bounded(text, pem_key_problem);
+}
+
+static const struct part {
+    const char *name;
+    const char *(*problem)(const char *text);
+} parts[] = {
+    { "signing_secret", signing_problem },
+    { "ca_certificate", certificates_problem },
+    { "client_certificate", certificates_problem },
+    { "client_key", key_problem },
+};
+
+/* True when it is not there, or as it should be. */
+static bool check_part(json_object *secrets, const struct part *part, struct schema_errors *errors)
+{
+    const struct schema_loc loc = { .name = part->name };
+    const char *text = schema_text(secrets, part->name);
+    const char *problem = text ? part->problem(text) : NULL;
+
+    if (problem)
+        refuse(errors, &loc, problem);
+    return !problem;
+}
+
+static void check_pair(json_object *secrets, struct schema_errors *errors)
+{
+    const struct schema_loc certificate_loc = { .name = "client_certificate" };
+    const struct schema_loc key_loc = { .name = "client_key" };
+    const char *certificate = schema_text(secrets, "client_certificate");
+    const char *key = schema_text(secrets, "client_key"), *problem;
+
+    if (!certificate && !key)
+        return;
+    if (!key)
+        refuse(errors, &key_loc, "A client_certificate needs its client_key.");
+    else if (!certificate)
+        refuse(errors, &certificate_loc, "A client_key needs its client_certificate.");
+    else if ((problem = pem_pair_problem(certificate, key)))
+        refuse(errors, &key_loc, problem);
+}
+
+static void check_parts(json_object *secrets, struct schema_errors *errors)
+{
+    bool fit = true;
+
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        fit = check_part(secrets, &parts[i], errors) && fit;
+    if (fit)
+        check_pair(secrets, errors);
+}
+
+const char *secret_signing_new(struct arena *arena)
+{
+    uint8_t key[SIGNING_BYTES_NEW];
+    char text[sodium_base64_ENCODED_LEN(SIGNING_BYTES_NEW, sodium_base64_VARIANT_ORIGINAL)];
+
+    randombytes_buf(key, sizeof(key));
+    sodium_bin2base64(text, sizeof(text), key, sizeof(key), sodium_base64_VARIANT_ORIGINAL);
+    sodium_memzero(key, sizeof(key));
+    return arena_printf(arena, SIGNING_PREFIX "%s", text);
+}
+
+static void put_previous(json_object *next, const char *secret, usec_t until)
+{
+    json_object_object_add(next, "signing_previous", json_object_new_string(secret));
+    json_object_object_add(next, "signing_until", json_object_new_int64(until));
+}
+
+void secret_keep_previous(json_object *next, json_object *stored, usec_t now, usec_t overlap)
+{
+    const char *fresh = schema_text(next, "signing_secret");
+    const char *old = schema_text(stored, "signing_secret");
+    const char *previous = schema_text(stored, "signing_previous");
+    usec_t until = schema_int(stored, "signing_until", 0);
+
+    if (!fresh || !old)
+        return; /* signing ends, or begins */
+    if (strcmp(fresh, old) != 0 && overlap)
+        put_previous(next, old, now + overlap);
+    else if (!strcmp(fresh, old) && previous && until > now)
+        put_previous(next, previous, until);
+}
+
 /* --- all of it -------------------------------------------------------------------------------- */
 
 /* As pydantic's `all(...)`: null, "", 0, false, {} and [] are nothing. */
@@ -206,7 +332,7 @@ static void check_authorization(const char *authorization, struct schema_errors 
 static void check_url(const char *url, bool allow_http, struct schema_errors *errors)
 {
     const struct schema_loc loc = { .name = "url" };
-    const char *problem = url_problem(url, allow_http);
+    const char *problem = secret_url_problem(url, allow_http);
 
     if (problem)
         refuse(errors, &loc, problem);
@@ -231,6 +357,7 @@ bool secret_check(json_object *secrets, bool allow_http, struct schema_errors *e
     check_authorization(schema_text(secrets, "authorization"), errors);
     if (schema_get(secrets, "headers"))
         check_headers(schema_get(secrets, "headers"), errors);
+    check_parts(secrets, errors);
     return errors_count(errors) == before;
 }
 
@@ -239,8 +366,9 @@ json_object *secret_trim(json_object *secrets)
     json_object *trimmed = json_object_new_object();
 
     for (const struct schema_field *field = fields; field->name; field++)
-        json_object_object_add(trimmed, field->name,
-                               json_object_get(schema_get(secrets, field->name)));
+        if (field < fields + CONTRACT_FIELDS || schema_get(secrets, field->name))
+            json_object_object_add(trimmed, field->name,
+                                   json_object_get(schema_get(secrets, field->name)));
     return trimmed;
 }
 

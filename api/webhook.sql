@@ -21,10 +21,8 @@ join connection c on c.id = w.connection_id
 order by i.place
 
 -- name: webhook_all
-select id, key, name, connection_id from pre_approval_webhook order by created_at, id
-
--- name: webhook_connection
-select id, connection_type from connection where key = $1
+-- As hook.h has them: they are of no policy, and have neither direction nor order.
+select id, key, name, connection_id, ''::text, ''::text, 0 from pre_approval_webhook order by created_at, id
 
 -- name: webhook_insert
 insert into pre_approval_webhook (id, key, name, connection_id)

@@ -52,7 +52,7 @@ static void check_url_alone(const uint8_t *data, size_t size)
     char *url = strndup((const char *)data, size < SECRET_URL_MAX ? size : SECRET_URL_MAX);
 
     CHECK(url);
-    if (!url_problem(url, true))
+    if (!secret_url_problem(url, true))
         check_as_curl_reads_it(url);
     free(url);
 }

@@ -62,6 +62,14 @@ class Api:
             else {"key": webhook[0], "name": webhook[0], "connection_config_key": webhook[1]}
             for webhook in webhooks]))
 
+    def set_policy_webhooks(self, policy, when, *webhooks):
+        """`when` is pre_execution or post_execution; each is (webhook key, connection key, direction) or a whole
+        object."""
+        return must(self.put(f"/dsr/policy/{policy}/webhook/{when}", [
+            webhook if isinstance(webhook, dict)
+            else {"key": webhook[0], "name": webhook[0], "connection_config_key": webhook[1], "direction": webhook[2]}
+            for webhook in webhooks]))
+
     def make_webhooks(self, receiver, **behaviours):
         """A connection and a pre-approval webhook of each name; the receiver does as told (once, or a list) at
         the path of that name."""

@@ -77,6 +77,8 @@ CREATE = {
     (0, "location"): [*NO_TEXT, "", "USA", "U", "US-", "US-CALI", "12", "EU-"],
 }
 WEBHOOK = {"connection_config_key": "bad_input", "name": "Bad input", "key": "bad_input"}
+STEP = WEBHOOK | {"direction": "one_way"}
+OAUTH = {"grant_type": "client_credentials", "token_url": "https://example.com", "client_id": "x", "client_secret": "y"}
 HOOK_PATHS = [f"/privacy-request/{{request}}/{verb}" for verb in
               ("pre-approve/eligible", "pre-approve/not-eligible")]
 
@@ -113,6 +115,11 @@ ENDPOINTS = [
                {("url",): NO_TEXT, ("authorization",): NO_TEXT,
                 ("headers",): [1, "x", [], {"a": 1}, {"a": {}}, {"a": "b\r\nc: d"}, {"a\r\nb": "c"}, {"a b": "c"}]},
                {"verify": ["maybe", "2"]}) for method in ("PUT", "PATCH")),
+    *(Endpoint(method, "/connection/bad_input_fixture/oauth", "connection:create_or_update", OAUTH,
+               {("grant_type",): NO_WORD, ("token_url",): [*NO_TEXT, "", "x", "ftp://example.com"],
+                ("scope",): [*NO_TEXT, "a\nb"], ("client_id",): [*NO_TEXT, ""], ("client_secret",): [*NO_TEXT, ""]},
+               {"verify": ["maybe", "2"]}, strict=True) for method in ("PUT", "PATCH")),
+    Endpoint("DELETE", "/connection/{unknown}/oauth", "connection:create_or_update"),
     Endpoint("GET", "/dsr/policy", "policy:read", query=PAGE),
     Endpoint("GET", "/dsr/policy/{unknown}", "policy:read"),
     Endpoint("DELETE", "/dsr/policy/{unknown}", "policy:delete"),
@@ -137,6 +144,17 @@ ENDPOINTS = [
     Endpoint("PATCH", "/dsr/webhook/pre_approval/bad_input_fixture", "webhook:create_or_update", {"name": "x"},
              {("name",): NO_TEXT, ("connection_config_key",): NO_KEY, ("key",): ["x"]}, strict=True),
     Endpoint("DELETE", "/dsr/webhook/pre_approval/{unknown}", "webhook:delete"),
+    *(endpoint for path in ("/dsr/policy/default_access_policy/webhook/pre_execution",
+                            "/policy/default_access_policy/webhook/post-execution") for endpoint in (
+        Endpoint("GET", path, "webhook:read", query=PAGE),
+        Endpoint("PUT", path, "webhook:create_or_update", [STEP],
+                 {(0,): [1, "x", None, []], (0, "connection_config_key"): NO_KEY + REQUIRED,
+                  (0, "name"): NO_TEXT + REQUIRED, (0, "key"): NO_KEY, (0, "direction"): NO_WORD + REQUIRED}),
+        Endpoint("GET", path + "/{unknown}", "webhook:read"),
+        Endpoint("PATCH", path + "/{unknown}", "webhook:create_or_update", {"name": "x"},
+                 {("name",): NO_TEXT, ("connection_config_key",): NO_KEY, ("direction",): NO_WORD, ("order",): NO_INT,
+                  ("key",): ["x"]}, strict=True),
+        Endpoint("DELETE", path + "/{unknown}", "webhook:delete"))),
     Endpoint("PATCH", "/config", "config:update", {"execution": {"require_manual_request_approval": True}},
              {("execution",): NO_OBJECT, ("execution", "require_manual_request_approval"): NO_BOOL,
               ("no_such_section",): [{}, 1]}),

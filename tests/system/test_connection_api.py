@@ -1,9 +1,14 @@
 """Connections: created, listed, changed, their secrets set and masked, deleted. Contract: rest.md 3."""
 
+import base64
+import datetime
 import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from configuring import KEY_RULE, assert_scope, clash, errors, failed, refusal, same_session, sweeps  # noqa: F401
 from utils import must, must_all
@@ -440,6 +445,112 @@ def test_plain_http_is_refused_unless_it_is_allowed(api):
     assert errors(api.put("/connection/my_service/secret", plain)) == [("value_error", ["url"], text)]
     assert failed(api.patch("/connection", [connection(secrets=plain)]))["message"] == f"url: {text}"
     must(api.put("/connection/my_service/secret", SECRETS))
+
+
+# --- docket's own parts ----------------------------------------------------------------------------------------
+
+SIGNING = "The signing_secret must be whsec_ and the base64 of 24 to 64 bytes."
+CERTIFICATE = "This must be one or more certificates in PEM form."
+KEY = "This must be a private key in PEM form, without a passphrase."
+
+
+def signing_secret(byte, count=32):
+    return "whsec_" + base64.b64encode(bytes([byte]) * count).decode()
+
+
+def pair():
+    """A certificate of its own making and its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "docket test")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+                   .serial_number(x509.random_serial_number()).not_valid_before(now)
+                   .not_valid_after(now + datetime.timedelta(hours=1)).sign(key, hashes.SHA256()))
+    return (certificate.public_bytes(serialization.Encoding.PEM).decode(),
+            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                              serialization.NoEncryption()).decode())
+
+
+def own_parts():
+    certificate, key = pair()
+    return {"signing_secret": signing_secret(1), "ca_certificate": certificate, "client_certificate": certificate,
+            "client_key": key}
+
+
+def test_own_parts_are_stored_masked_and_shown_only_when_they_are_there(api, service, db):
+    parts = own_parts()
+    must(api.put(service, SECRETS | parts))
+    assert shown_secrets(api) == MASKED | dict.fromkeys(parts, "**********")
+    answer = api.get("/connection/my_service").text
+    (sealed,), = db.execute("select secrets from connection where key = 'my_service'")
+    for value in parts.values():
+        assert value[:40] not in answer
+        assert value[:40].encode() not in bytes(sealed)
+    must(api.patch(service, {"signing_secret": None, "client_certificate": None, "client_key": None}))
+    assert shown_secrets(api) == MASKED | {"ca_certificate": "**********"}
+    must(api.put(service, SECRETS))
+    assert shown_secrets(api) == MASKED
+
+
+def test_own_parts_may_come_with_the_connection(api):
+    parts = own_parts()
+    shown, = must_all(api.patch("/connection", [connection(secrets=SECRETS | parts)]))
+    assert shown["secrets"] == MASKED | dict.fromkeys(parts, "**********")
+    failure = failed(api.patch("/connection", [connection(secrets=SECRETS | {"signing_secret": "hidden"})]))
+    assert failure["message"] == f"signing_secret: Value error, {SIGNING}"
+
+
+def test_a_patch_leaves_own_parts_that_it_does_not_name_or_masks(api, service):
+    parts = own_parts()
+    must(api.put(service, SECRETS | parts))
+    must(api.patch(service, {"authorization": "new"}))
+    must(api.patch(service, dict.fromkeys(parts, "**********")))
+    assert shown_secrets(api) == MASKED | dict.fromkeys(parts, "**********")
+
+
+def test_what_is_docket_s_own_beside_them_is_never_taken(api, service):
+    must(api.put(service, SECRETS | {"signing_previous": signing_secret(1), "signing_until": 2**53}))
+    assert shown_secrets(api) == MASKED
+    must(api.put(service, SECRETS | {"signing_secret": signing_secret(1)}))
+    must(api.patch(service, {"signing_secret": signing_secret(2), "signing_until": 0}))
+    assert shown_secrets(api) == MASKED | {"signing_secret": "**********"}
+
+
+@pytest.mark.parametrize("part, value, text", [
+    ("signing_secret", "secret", SIGNING), ("signing_secret", "", SIGNING), ("signing_secret", "**********", SIGNING),
+    ("signing_secret", "whsec_!!!!", SIGNING), ("signing_secret", signing_secret(1, 23), SIGNING),
+    ("signing_secret", signing_secret(1, 65), SIGNING), ("signing_secret", "whsec_" + "A" * 90_000, SIGNING),
+    ("ca_certificate", "garbage", CERTIFICATE), ("ca_certificate", "", CERTIFICATE),
+    ("ca_certificate", "c" * 65_537, "This should have at most 65536 bytes."),
+    ("client_certificate", "garbage", CERTIFICATE), ("client_key", "garbage", KEY),
+    ("client_key", "k" * 65_537, "This should have at most 65536 bytes."),
+])
+def test_a_bad_own_part_is_named(api, service, part, value, text):
+    assert errors(api.put(service, SECRETS | own_parts() | {part: value})) == [
+        ("value_error", [part], f"Value error, {text}")]
+    assert shown_secrets(api) is None
+
+
+@pytest.mark.parametrize("part", ["signing_secret", "ca_certificate", "client_certificate", "client_key"])
+def test_an_own_part_is_a_text(api, service, part):
+    for value in (1, [], {}, True):
+        assert errors(api.put(service, SECRETS | own_parts() | {part: value})) == [
+            ("string_type", [part], "Input should be a valid string")]
+
+
+def test_a_certificate_and_its_key_come_together(api, service):
+    (certificate, key), (_, other_key) = pair(), pair()
+    for parts, loc, text in [
+        ({"client_certificate": certificate}, "client_key", "A client_certificate needs its client_key."),
+        ({"client_key": key}, "client_certificate", "A client_key needs its client_certificate."),
+        ({"client_certificate": certificate, "client_key": other_key}, "client_key",
+         "This key is not the certificate's."),
+    ]:
+        assert errors(api.put(service, SECRETS | parts)) == [("value_error", [loc], f"Value error, {text}")]
+    must(api.put(service, SECRETS | {"client_certificate": certificate, "client_key": key}))
+    assert errors(api.patch(service, {"client_key": None}))[0][1] == ["client_key"]
+    assert errors(api.patch(service, {"client_key": other_key}))[0][1] == ["client_key"]
+    assert shown_secrets(api)["client_key"] == "**********"
 
 
 # --- deleting, and what waits ----------------------------------------------------------------------------
