@@ -23,6 +23,7 @@ enum {
     CALLBACK_BYTES = 65536,
     COUNT_PATIENCE_MS = 2000,
     OVERTAKEN_SLOTS = 16384,
+    OWN_MS = 500,          /* how long it may take to overtake an event of its own */
 };
 
 struct partition {
@@ -58,6 +59,7 @@ struct intake {
     usec_t committed_at;
     struct partition *partitions;
     struct work_queue soon, first_steps; /* not looked up yet */
+    struct work_queue own; /* events that this worker has put there: it is likely to overtake them in a moment */
     int active, underway;                /* looked up; in all */
     bool fetching, stopping, closed, reloading, broken;
     struct arena *arena, *scratch;       /* the fetch's; a message's */
@@ -299,6 +301,14 @@ static bool is_overtaken(struct intake *intake, enum event_type type, const char
            !strcmp(overtaken->request_id, request_id);
 }
 
+static bool is_own(struct intake *intake, const struct work *work)
+{
+    const struct overtaken *overtaken = overtaken_slot(intake, work->request_id);
+
+    return work->kind == WORK_EVENT && work->type != EVENT_PRE_APPROVAL_REQUESTED && work->seq == overtaken->seq &&
+           !strcmp(overtaken->request_id, work->request_id);
+}
+
 static struct work *read_event(struct intake *intake, const rd_kafka_headers_t *headers, enum event_type type,
                                const char *request_id, const char **why)
 {
@@ -358,7 +368,29 @@ static void read_message(struct intake *intake, const rd_kafka_message_t *messag
     work->cause = header_text(headers, "ce_id", work->arena);
     work->traceparent = header_text(headers, "ce_traceparent", work->arena);
     intake->underway++;
-    work_push(work->first_step ? &intake->first_steps : &intake->soon, work);
+    work->since = usec_monotonic();
+    if (is_own(intake, work))
+        work_push(&intake->own, work);
+    else
+        work_push(work->first_step ? &intake->first_steps : &intake->soon, work);
+}
+
+/* Those that this worker went on from by now are over; one that it did not is looked at like any other. */
+static void pass_own(struct intake *intake, usec_t now)
+{
+    struct work *work;
+
+    while ((work = intake->own.first)) {
+        bool overtaken = is_overtaken(intake, work->type, work->request_id, work->seq);
+
+        if (!overtaken && now - work->since < OWN_MS * USEC_PER_MS)
+            return;
+        work_pop(&intake->own);
+        if (overtaken)
+            work_close(work);
+        else
+            work_push(&intake->soon, work);
+    }
 }
 
 static void pause_partitions(struct intake *intake, bool pause)
@@ -439,6 +471,7 @@ static void on_tick(uv_timer_t *timer)
     usec_t now = usec_monotonic();
 
     publisher_poll(intake->publisher, 0);
+    pass_own(intake, now);
     read_messages(intake);
     if (now - intake->committed_at > COMMIT_MS * USEC_PER_MS) {
         intake->committed_at = now;
@@ -683,6 +716,7 @@ int intake_new(uv_loop_t *loop, const struct config *config, const struct seal_r
     intake->arena = arena_new();
     intake->scratch = arena_new();
     work_queue_init(&intake->soon);
+    work_queue_init(&intake->own);
     work_queue_init(&intake->first_steps);
     snprintf(intake->lifecycle, sizeof(intake->lifecycle), "%s.lifecycle", config->topic_prefix);
     snprintf(intake->callbacks, sizeof(intake->callbacks), "%s.callbacks", config->topic_prefix);
@@ -732,6 +766,7 @@ void intake_close(struct intake *intake)
     rd_kafka_consumer_close(intake->consumer);
     rd_kafka_destroy(intake->consumer);
     drop_queue(&intake->soon);
+    drop_queue(&intake->own);
     drop_queue(&intake->first_steps);
 }
 

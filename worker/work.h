@@ -35,6 +35,7 @@ struct work {
     work_over *over;
     void *source;
     uint64_t ticket;         /* the source's own */
+    usec_t since;            /* the source's own, monotonic */
     struct work *next;       /* in whatever queue it stands */
     int *active;             /* the count that it is part of; NULL: of none */
     /* Once it was looked up: */

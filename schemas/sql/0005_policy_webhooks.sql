@@ -83,16 +83,23 @@ create table endpoint_trial (
 create index endpoint_trial_due on endpoint_trial (due_at) where due_at is not null;
 
 -- As in 0002, and: the times, steps and timers that follow from a status. What only few events bring (a pause's end,
--- a failure's step) is read from their payload, which is the record.
-create or replace function request_append(ids text[], expected bigint[], statuses text[], actors text[], types text[],
+-- a failure's step) is read from their payload, which is the record. In PL/pgSQL, as a function in SQL would be planned
+-- anew at every call, which costs more than a small batch.
+drop function request_append(text[], bigint[], text[], text[], text[], timestamptz[], text[], text[], bytea[], text);
+create function request_append(ids text[], expected bigint[], statuses text[], actors text[], types text[],
                                           times timestamptz[], causes text[], traceparents text[],
                                           payloads bytea[], event_source text)
 returns table (id text, seq bigint, chain bytea, behind boolean, place bigint, outbox bigint)
-language sql
+language plpgsql
+set plan_cache_mode = force_generic_plan
 set enable_hashjoin = off
 set enable_mergejoin = off   -- rows are locked in the order of `ids`, which callers sort: no deadlocks
 set enable_seqscan = off     -- a plan made while a table was small is kept
+set jit = off
 as $$
+#variable_conflict use_column
+begin
+    return query
     with input as (
         select * from unnest(ids, expected, statuses, actors, types, times, causes, traceparents, payloads)
             with ordinality as i(id, expected, status, actor, type, time, cause, traceparent, payload, place)
@@ -152,5 +159,5 @@ as $$
     select m.id, m.seq, m.chain,
            m.id in (select unnest(o.request_ids) from request_outbox o) or seen.seq <> m.seq - 1, m.place,
            (select b.id from boxed b)
-    from moved m join privacy_request seen on seen.id = m.id
-$$;
+    from moved m join privacy_request seen on seen.id = m.id;
+end $$;
