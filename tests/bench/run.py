@@ -462,12 +462,82 @@ def resident_by_program(bench):
     return {program.binary_name: resident_mib(program.pid) for program in bench.stack.programs}
 
 
+STEPS = {  # from one event of a whole request to the next
+    "created_to_called": ("created", "webhook_sent"),
+    "called_to_eligible": ("webhook_sent", "pre_approval_eligible"),
+    "eligible_to_started": ("pre_approval_eligible", "started"),
+    "started_to_complete": ("started", "completed"),
+    "whole": ("created", "completed"),
+}
+
+
+def lifecycle(bench):
+    """Whole requests with 1, 2 and 4 workers: as fast as they go, then at a moderate rate for their latency."""
+    bench.stack.callback.start()
+    bench.start_sink("--reply-port", bench.stack.callback.port)
+    bench.set_webhooks("/approval")
+    for when in ("pre", "post"):
+        bench.api.make_connection(when, bench.sink.url(f"/{when}"))
+        bench.api.set_policy_webhooks("default_access_policy", f"{when}_execution", (when, when, "two_way"))
+    write_shots(bench.files / "single", create_shots(bench.stack.api.port, 5000, 1))
+    bench.worker.start()
+    whole_requests(bench, bench.scaled(500))
+    workers = [bench.worker]
+    for count in (1, 2, 4):
+        while len(workers) < count:
+            workers.append(bench.stack.add_worker().start())
+        with profiled(bench, bench.worker):
+            yield from lifecycle_figures(bench, workers, bench.scaled(10000))
+
+
+def lifecycle_figures(bench, workers, count):
+    label = f"lifecycle_{len(workers)}_worker{'s' if len(workers) > 1 else ''}"
+    parts = {"api": [bench.stack.api], "callback": [bench.stack.callback], "worker": workers,
+             "kafka": [bench.stack.kafka], "postgresql": [bench.stack.postgres], "redis": [bench.stack.redis],
+             "sink": [bench.sink]}
+
+    def used():
+        return {name: sum(cpu_seconds(service.pid) for service in services) for name, services in parts.items()}
+
+    before = used()
+    took, _ = whole_requests(bench, count)
+    cpu = {f"{name}_cpu_ms": (seconds - before[name]) * 1000 / count for name, seconds in used().items()}
+    steady = max(BULK, count // 10)
+    _, times = whole_requests(bench, steady, rate=100)
+    yield label, count / took, "whole requests/s", None, {
+        "requests": count, "cpu_s_per_request": sum(cpu.values()) / 1000 - cpu["sink_cpu_ms"] / 1000} | cpu | {
+        f"{name}_p50_ms": percentile(steps, 0.5) for name, steps in times.items()} | {
+        "whole_p99_ms": percentile(times["whole"], 0.99), "at_rate": 100}
+
+
+def whole_requests(bench, count, rate=0):
+    """Seconds from the first create to the last completion, and the steps' times in ms."""
+    before = bench.one("select count(*) from privacy_request where status = 'complete'")
+    began = time.time()
+    paced = {"rate": rate} if rate else {}
+    answers = load(bench.stack.api.port, bench.files / "single", connections=16, count=count, **paced)
+    if answers["failed"]:
+        raise StackError(f"creates failed: {answers}")
+    sql = "select count(*) from privacy_request where status = 'complete'"
+    wait_until(lambda: bench.one(sql) - before >= count, 300,
+               lambda: f"{count} complete requests, there are {bench.one(sql) - before}", every=0.2)
+    bench.wait_settled()
+    ended = bench.one("select extract(epoch from max(finished_processing_at))::float8 from privacy_request")
+    since = datetime.fromtimestamp(began, timezone.utc)
+    times = {name: [1000 * value for (value,) in bench.database.execute(
+        "select extract(epoch from b.time - a.time)::float8 from request_event a join request_event b using (request_id) "
+        "join privacy_request p on p.id = a.request_id where a.type = %s and b.type = %s and p.created_at > %s",
+        (f"docket.request.{a}.v1", f"docket.request.{b}.v1", since))] for name, (a, b) in STEPS.items()}
+    return float(ended) - began, times
+
+
 FIGURES = {
     "dispatch": dispatch,
     "create": create,
     "callbacks": callbacks,
     "neighbour": neighbour,
     "memory": memory,
+    "lifecycle": lifecycle,
 }
 ALSO_CALLED = {"cpu": "dispatch"}
 

@@ -2,10 +2,11 @@
  * bench_sink - the cheapest endpoint that is still one: takes calls on kept-alive connections and answers 200 {} at
  * once, paths that start with /slow after --delay-ms. GET /stats tells what came, a line a path.
  *
- *   bench_sink [--port N] [--delay-ms N] [--record FILE --record-count N] [--arrivals FILE]
+ *   bench_sink [--port N] [--delay-ms N] [--record FILE --record-count N] [--arrivals FILE] [--reply-port N]
  *
  * --record keeps the first N calls as shots; --arrivals writes a line a call: when it was here in full (microseconds
- * since the epoch), path, privacy request id. Both files are whole after GET /stats.
+ * since the epoch), path, privacy request id. Both files are whole after GET /stats. With --reply-port, each call that
+ * asks whether a request is eligible is answered, and then replied to: eligible, over a few connections to that port.
  *
  * One thread, one epoll. It prints the port it listens on, and runs until it is killed.
  */
@@ -24,7 +25,8 @@
 #include "common/usec.h"
 #include "tests/bench/shot.h"
 
-enum { PATHS_MAX = 32, PATH_BYTES = 64, CALL_BYTES_MAX = 16 << 20, READ_BYTES = 32 << 10, EVENTS = 256 };
+enum { PATHS_MAX = 32, PATH_BYTES = 64, CALL_BYTES_MAX = 16 << 20, READ_BYTES = 32 << 10, EVENTS = 256,
+       REPLIERS = 16, REPLY_BYTES = 2048 };
 
 struct path {
     char name[PATH_BYTES];
@@ -40,8 +42,24 @@ struct client {
     TAILQ_ENTRY(client) delayed;
 };
 
+/* A reply on its way; those that wait for a connection are a queue. */
+struct reply {
+    char text[REPLY_BYTES];
+    size_t length;
+    STAILQ_ENTRY(reply) next;
+};
+
+/* A connection to whoever takes replies: one at a time. */
+struct replier {
+    int fd;
+    bool busy;
+};
+
 struct sink {
-    int epoll, listener;
+    int epoll, listener, reply_port;
+    struct replier repliers[REPLIERS];
+    STAILQ_HEAD(, reply) replies;
+    long replied, refused;
     usec_t delay;
     FILE *record, *arrivals;
     long record_left;
@@ -104,6 +122,90 @@ static void count_call(struct sink *sink, const struct call *call)
     }
 }
 
+/* --- replies ----------------------------------------------------------------------------------------- */
+
+static void replier_open(struct sink *sink, struct replier *replier)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)sink->reply_port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = replier };
+    int one = 1;
+
+    replier->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(replier->fd, (struct sockaddr *)&address, sizeof(address)))
+        shot_die("connect to the reply port");
+    setsockopt(replier->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (epoll_ctl(sink->epoll, EPOLL_CTL_ADD, replier->fd, &event))
+        shot_die("epoll_ctl");
+}
+
+static void replies_send(struct sink *sink)
+{
+    for (int i = 0; i < REPLIERS && !STAILQ_EMPTY(&sink->replies); i++) {
+        struct replier *replier = &sink->repliers[i];
+        struct reply *reply = STAILQ_FIRST(&sink->replies);
+
+        if (replier->busy)
+            continue;
+        if (!replier->fd)
+            replier_open(sink, replier);
+        if (send(replier->fd, reply->text, reply->length, MSG_NOSIGNAL) != (ssize_t)reply->length)
+            shot_die("send a reply");
+        replier->busy = true;
+        STAILQ_REMOVE_HEAD(&sink->replies, next);
+        free(reply);
+    }
+}
+
+/* An answer to a reply is far smaller than one read takes. */
+static void replier_ready(struct sink *sink, struct replier *replier)
+{
+    static const char done[] = "HTTP/1.1 200";
+    char bytes[READ_BYTES];
+    ssize_t length = recv(replier->fd, bytes, sizeof(bytes), 0);
+
+    if (length <= 0)
+        shot_die("read the answer to a reply");
+    if (length > (ssize_t)sizeof(done) && !memcmp(bytes, done, sizeof(done) - 1))
+        sink->replied++;
+    else
+        sink->refused++;
+    replier->busy = false;
+    replies_send(sink);
+}
+
+/* A header's value within a call's head; its length. */
+static const char *header_find(const struct shot *shot, const char *name, size_t *length)
+{
+    const char *found = memmem(shot->head, shot->head_bytes, name, strlen(name));
+
+    if (found) {
+        found += strlen(name);
+        *length = strcspn(found, "\r");
+    }
+    return found;
+}
+
+static void reply_to(struct sink *sink, const struct call *call)
+{
+    size_t path_length, token_length;
+    const char *path = header_find(&call->shot, "reply-to-eligible: ", &path_length);
+    const char *token = header_find(&call->shot, "reply-to-token: ", &token_length);
+    struct reply *reply;
+
+    if (!path || !token)
+        return;
+    reply = malloc(sizeof(*reply));
+    if (!reply)
+        abort();
+    reply->length = (size_t)snprintf(reply->text, sizeof(reply->text),
+                                     "POST /api/v1%.*s HTTP/1.1\r\nHost: docket\r\nAuthorization: Bearer %.*s\r\n"
+                                     "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+                                     (int)path_length, path, (int)token_length, token);
+    STAILQ_INSERT_TAIL(&sink->replies, reply, next);
+    replies_send(sink);
+}
+
 /* --- answers ----------------------------------------------------------------------------------------- */
 
 /* Answers are far smaller than a socket's buffer: what it does not take at once means a client that is gone. */
@@ -126,7 +228,8 @@ static bool answer_stats(struct sink *sink, const struct client *client)
         buf_printf(&body, ":{\"count\":%ld,\"first_us\":%lld,\"last_us\":%lld}", path->count,
                    (long long)path->first, (long long)path->last);
     }
-    buf_adds(&body, "}");
+    buf_printf(&body, "%s\"replies\":{\"count\":%ld,\"refused\":%ld}}", sink->path_count ? "," : "", sink->replied,
+               sink->refused);
     buf_printf(&whole, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
                body.length, body.data);
     if (sink->record)
@@ -144,6 +247,8 @@ static bool answer_call(struct sink *sink, struct client *client, const struct c
     if (call->is_get)
         return answer_stats(sink, client);
     count_call(sink, call);
+    if (sink->reply_port)
+        reply_to(sink, call);
     if (strncmp(call->path, "/slow", 5) != 0)
         return answer(client, ANSWER, sizeof(ANSWER) - 1);
     client->waits = true;
@@ -271,10 +376,14 @@ static _Noreturn void sink_run(struct sink *sink)
         int count = epoll_wait(sink->epoll, events, EVENTS, wait_ms(sink));
 
         for (int i = 0; i < count; i++) {
-            if (events[i].data.ptr)
-                client_ready(sink, events[i].data.ptr);
-            else
+            struct replier *replier = events[i].data.ptr;
+
+            if (!replier)
                 accept_client(sink);
+            else if (replier >= sink->repliers && replier < sink->repliers + REPLIERS)
+                replier_ready(sink, replier);
+            else
+                client_ready(sink, events[i].data.ptr);
         }
         answer_delayed(sink, usec_monotonic());
     }
@@ -315,15 +424,17 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         { "port", required_argument, NULL, 'p' },     { "delay-ms", required_argument, NULL, 'd' },
         { "record", required_argument, NULL, 'r' },   { "record-count", required_argument, NULL, 'n' },
-        { "arrivals", required_argument, NULL, 'a' }, {0},
+        { "arrivals", required_argument, NULL, 'a' }, { "reply-port", required_argument, NULL, 'y' }, {0},
     };
     struct sink sink = { .delay = 0 };
     int option, port = 0;
 
     TAILQ_INIT(&sink.delayed);
+    STAILQ_INIT(&sink.replies);
     while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
         switch (option) {
         case 'p': port = atoi(optarg); break;
+        case 'y': sink.reply_port = atoi(optarg); break;
         case 'd': sink.delay = atol(optarg) * USEC_PER_MS; break;
         case 'r': sink.record = open_output(optarg); break;
         case 'n': sink.record_left = atol(optarg); break;
