@@ -94,6 +94,8 @@ extern const struct api_route storage_routes[];
 extern const struct api_route setting_routes[];     /* /config */
 extern const struct api_route request_routes[];     /* create, list, search, log */
 extern const struct api_route review_routes[];      /* approve, deny, cancel */
+extern const struct api_route retry_routes[];
+extern const struct api_route removal_routes[];     /* soft deletion */
 extern const struct api_route delivery_routes[];    /* docket's own: calls owed to webhooks */
 extern const struct api_route endpoint_routes[];    /* docket's own: who is called */
 extern const struct api_route callback_routes[];    /* eligible, not-eligible, resume; also docket-callback's */

@@ -18,6 +18,8 @@ const struct route_table route_tables[] = {
     { setting_routes },
     { request_routes },
     { review_routes },
+    { retry_routes },
+    { removal_routes },
     { delivery_routes },
     { endpoint_routes },
     { callback_routes },
