@@ -479,8 +479,10 @@ static int waiting_read(struct api_call *call, struct timeline_subject *subjects
             db_add_text(ids, subjects[i].request_id);
             waiting++;
         }
-    if (!waiting)
+    if (!waiting) {
+        (void)db_args_wire(args); /* gives the column's memory to the arena */
         return 0;
+    }
     r = db_run_planned(call->db, &SQL_timeline_waiting, args, &rows, err);
     for (int row = 0; r == 0 && row < PQntuples(rows); row++)
         waiting_tell(call, rows, row, subject_of(subjects, count, db_get_text(rows, row, 0)));
