@@ -1,0 +1,305 @@
+"""Endpoints: how they fare, how fast and how often they are called, whether they are called at all."""
+
+import json
+import time
+import uuid
+from datetime import datetime, timedelta, timezone
+
+import pytest
+import redis
+
+from configuring import KEY_RULE, assert_scope, errors, refusal, sweeps  # noqa: F401
+from utils import Answer, Proxy, must, wait_until, worker_settings
+
+PATH = "/docket/endpoint"
+MEMBERS = ["key", "name", "disabled", "paused_at", "paused_reason", "rate_limit", "retry_schedule", "signing", "breaker",
+           "waiting", "held", "given_up_24h", "delivered_24h", "counted_since", "workers"]
+UNKNOWN = (404, "No connection configuration found with key 'nobody'.")
+SINCE = "2020-01-01T00:00:00Z"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def impatient_worker(stack):
+    with worker_settings(stack, DOCKET_WEBHOOK_RETRY_SCHEDULE="none"):
+        yield
+
+
+@pytest.fixture
+def crm(api):
+    return api.make_connection("crm", "https://crm.example/hook")
+
+
+@pytest.fixture
+def made(db):
+    """made(key, state, count): deliveries of that endpoint whose requests are complete, a millisecond apart. Gone
+    afterwards."""
+    def make(key, state, count=1):
+        name = f"pri_test_{uuid.uuid4().hex[:12]}_"
+        db.execute("insert into privacy_request (id, status, policy_id, created_at, updated_at, requested_at) "
+                   "select %s || n, 'complete', (select min(id) from policy), now(), now(), now() "
+                   "from generate_series(1, %s) n", (name, count))
+        db.execute("insert into request_key (request_id, key_id, wrapped) "
+                   "select %s || n, 'none', '' from generate_series(1, %s) n", (name, count))
+        db.execute("""
+            insert into webhook_delivery (request_id, id, kind, webhook_id, connection_id, state, created_at, settled_at)
+            select %s || n, 'dlv_' || md5(n::text), 'pre_approval',
+                   coalesce((select min(w.id) from pre_approval_webhook w where w.connection_id = c.id), 'pre_none'),
+                   c.id, %s, now() - interval '1 hour' + n * interval '1 ms',
+                   case when %s in ('waiting', 'held') then null else now() end
+            from generate_series(1, %s) n, connection c where c.key = %s""", (name, state, state, count, key))
+        return name
+
+    yield make
+    for table, column in (("webhook_delivery", "request_id"), ("request_key", "request_id"), ("privacy_request", "id")):
+        db.execute(f"delete from {table} where {column} like 'pri\\_test\\_%'")
+
+
+def show(api, key="crm"):
+    return must(api.get(f"{PATH}/{key}"))
+
+
+# --- how they fare ---------------------------------------------------------------------------------------
+
+
+def test_an_endpoint_is_shown(api, crm):
+    assert show(api) == {
+        "key": "crm", "name": "crm", "disabled": False, "paused_at": None, "paused_reason": None, "rate_limit": None,
+        "retry_schedule": None, "signing": False, "breaker": None, "waiting": 0, "held": 0, "given_up_24h": 0,
+        "delivered_24h": 0, "counted_since": None, "workers": []}
+    assert list(show(api)) == MEMBERS
+    assert refusal(api.get(f"{PATH}/nobody")) == UNKNOWN
+    assert errors(api.get(f"{PATH}/no%20body")) == [("value_error", ["path", "key"], f"{KEY_RULE}no body")]
+
+
+def test_endpoints_come_in_pages(api, crm):
+    for key in "crn", "cro":
+        api.make_connection(key, "https://crm.example/hook")
+    page = must(api.get(PATH))
+    assert [item["key"] for item in page["items"]] == ["crm", "crn", "cro"]
+    assert page["items"][0] == show(api)
+    page = must(api.get(PATH, params={"page": 2, "size": 2}))
+    assert [item["key"] for item in page["items"]] == ["cro"] and (page["total"], page["pages"]) == (3, 2)
+    assert must(api.get(PATH, params={"page": 9}))["items"] == []
+    assert errors(api.get(PATH, params={"size": 101}))[0][1] == ["query", "size"]
+
+
+def test_deliveries_are_counted(api, crm, made, db):
+    for state, count in {"held": 2, "given_up": 3, "delivered": 4, "skipped": 1, "waiting": 5}.items():
+        made("crm", state, count)
+    api.make_connection("desk", "https://desk.example/hook")
+    made("desk", "held", 1)
+    db.execute("update webhook_delivery set settled_at = now() - interval '25 hours' "
+               "where (request_id, id) in (select request_id, id from webhook_delivery "
+               "                           where state = 'given_up' and request_id like 'pri\\_test\\_%' limit 1)")
+    shown = show(api)
+    assert [shown[name] for name in ("waiting", "held", "given_up_24h", "delivered_24h", "counted_since")] == [
+        5, 2, 2, 4, None]
+    assert must(api.get(PATH))["items"][0] == shown
+
+
+def test_only_the_latest_are_counted_and_it_says_since_when(api, crm, made):
+    """1,000 of each endpoint of a list, 50,000 of one that is asked for."""
+    made("crm", "delivered", 1100)
+    (item,) = must(api.get(PATH))["items"]
+    assert item["delivered_24h"] == 1000 and item["counted_since"]
+    assert show(api)["delivered_24h"] == 1100
+    assert show(api)["counted_since"] is None
+
+
+@pytest.fixture
+def board(stack, crm, db):
+    """board(worker=members): what workers show of crm."""
+    client = redis.Redis.from_url(stack.redis.url(stack.redis_number))
+    (connection_id,) = db.execute("select id from connection where key = 'crm'").fetchone()
+    key = f"{stack.name}:endpoint:{connection_id}"
+
+    def put(**workers):
+        for name, members in workers.items():
+            client.hset(key, name, members if isinstance(members, str) else json.dumps(members))
+
+    yield put
+    client.delete(key)
+    client.close()
+
+
+def stamp(seconds=0):
+    return (datetime.now(timezone.utc) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def seen(breaker="closed", **more):
+    return {"breaker": breaker, "open_until": None, "underway": 1, "queued": 2, "calls": 3, "failures": 4,
+            "at": stamp()} | more
+
+
+def test_what_workers_show_is_shown(api, board):
+    one, two = seen(), seen("open", open_until=stamp(30))
+    board(one=one, two=two)
+    shown = show(api)
+    assert shown["breaker"] == "open"
+    assert sorted(shown["workers"], key=lambda item: item["worker"]) == [{"worker": "one"} | one,
+                                                                         {"worker": "two"} | two]
+    board(two=seen("half_open"))
+    assert show(api)["breaker"] == "half_open"
+    assert must(api.get(PATH))["items"][0]["breaker"] == "half_open"
+
+
+def test_what_is_old_or_odd_is_not_shown(api, board):
+    board(gone=seen("open", at=stamp(-60)), odd="{", other="[]", silent={"breaker": "open"}, timeless=seen(at="now"))
+    assert show(api)["workers"] == [] and show(api)["breaker"] is None
+
+
+def test_without_redis_the_rest_stands(stack, api, crm):
+    """One that refuses, then one that takes the connection and is mute."""
+    proxy = Proxy(stack.redis.port)
+    try:
+        stack.api.stop()
+        stack.api.settings = {"DOCKET_REDIS_URL": f"redis://127.0.0.1:{proxy.port}/{stack.redis_number}"}
+        stack.api.start()
+        wait_until(lambda: api.get(PATH).status_code == 200, 15, "docket-api")
+        assert show(api)["workers"] == []
+        for how in "refuse", "mute":
+            getattr(proxy, how)()
+            started = time.monotonic()
+            assert show(api)["workers"] is None and show(api)["key"] == "crm"
+            assert must(api.get(PATH))["items"][0]["workers"] is None
+            assert time.monotonic() - started < 5
+    finally:
+        stack.api.stop()
+        stack.api.settings = {}
+        stack.api.start()
+        proxy.close()
+
+
+# --- changing --------------------------------------------------------------------------------------------
+
+
+def test_limits_are_set_and_cleared(api, crm):
+    assert must(api.patch(f"{PATH}/crm", {"rate_limit": 5, "retry_schedule": "1s,5m"}))["rate_limit"] == 5
+    assert (show(api)["rate_limit"], show(api)["retry_schedule"]) == (5, "1s,5m")
+    shown = must(api.patch(f"{PATH}/crm", {"retry_schedule": "none"}))
+    assert (shown["rate_limit"], shown["retry_schedule"]) == (5, "none")
+    shown = must(api.patch(f"{PATH}/crm", {"rate_limit": None}))
+    assert (shown["rate_limit"], shown["retry_schedule"]) == (None, "none")
+    shown = must(api.patch(f"{PATH}/crm", {"rate_limit": 100_000, "retry_schedule": None}))
+    assert (shown["rate_limit"], shown["retry_schedule"]) == (100_000, None)
+    assert must(api.patch(f"{PATH}/crm", {})) == shown
+    assert refusal(api.patch(f"{PATH}/nobody", {})) == UNKNOWN
+
+
+@pytest.mark.parametrize("body, name, kind", [
+    ({"rate_limit": 0}, "rate_limit", "greater_than_equal"), ({"rate_limit": 100_001}, "rate_limit", "less_than_equal"),
+    ({"rate_limit": "fast"}, "rate_limit", "int_parsing"), ({"rate_limit": 1.5}, "rate_limit", None),
+    ({"retry_schedule": "soon"}, "retry_schedule", "value_error"), ({"retry_schedule": ""}, "retry_schedule", None),
+    ({"retry_schedule": "1s,"}, "retry_schedule", "value_error"),
+    ({"retry_schedule": ",".join(["1s"] * 65)}, "retry_schedule", "value_error"),
+    ({"retry_schedule": "366d"}, "retry_schedule", "value_error"), ({"retry_schedule": 5}, "retry_schedule", None),
+    ({"paused_at": None}, "paused_at", "extra_forbidden")])
+def test_what_does_not_fit_is_named(api, crm, body, name, kind):
+    (found,) = errors(api.patch(f"{PATH}/crm", body))
+    assert found[1] == ["body", name] and kind in (None, found[0])
+    assert (show(api)["rate_limit"], show(api)["retry_schedule"]) == (None, None)
+
+
+def test_an_endpoint_is_paused_and_goes_on(api, crm, sweeps):
+    shown = must(api.post(f"{PATH}/crm/pause"))
+    assert shown["paused_reason"] == "operator" and shown["paused_at"]
+    assert sweeps() == ["endpoint_paused"]
+    assert must(api.post(f"{PATH}/crm/pause")) == shown
+    assert sweeps() == []
+    shown = must(api.post(f"{PATH}/crm/resume"))
+    assert shown["paused_at"] is None and shown["paused_reason"] is None
+    assert sweeps() == ["endpoint_resumed"]
+    assert must(api.post(f"{PATH}/crm/resume")) == shown
+    assert sweeps() == []
+    for verb in "pause", "resume":
+        assert refusal(api.post(f"{PATH}/nobody/{verb}")) == UNKNOWN
+
+
+def test_why_it_was_paused_first_stays(api, crm, db):
+    db.execute("update connection set paused_at = '2026-01-01', paused_reason = 'gone' where key = 'crm'")
+    assert must(api.post(f"{PATH}/crm/pause"))["paused_reason"] == "gone"
+    assert must(api.post(f"{PATH}/crm/resume"))["paused_reason"] is None
+
+
+@pytest.mark.parametrize("method, path, scope", [
+    ("GET", "", "webhook:read"), ("GET", "/crm", "webhook:read"), ("PATCH", "/crm", "webhook:create_or_update"),
+    ("POST", "/crm/pause", "webhook:create_or_update"), ("POST", "/crm/resume", "webhook:create_or_update"),
+    ("POST", "/crm/redeliver", "privacy-request:resume"), ("POST", "/crm/test", "webhook:create_or_update"),
+    ("GET", "/crm/test/trl_1", "webhook:read")])
+def test_who_may(api, method, path, scope):
+    assert_scope(api, method, PATH + path, scope)
+
+
+# --- calling anew ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def idle(stack, api, receiver):
+    """crm with a webhook, and no worker that would make its calls."""
+    api.make_webhooks(receiver, crm=Answer())
+    stack.workers[0].stop()
+
+
+def redeliver(api, **body):
+    return must(api.post(f"{PATH}/crm/redeliver", {"since": SINCE} | body))
+
+
+def states(db, name):
+    return dict(db.execute("select state, count(*) from webhook_delivery where starts_with(request_id, %s) "
+                           "group by state", (name,)).fetchall())
+
+
+OVER = {"more": False, "next_cursor": None}
+
+
+def test_all_that_failed_since_a_time_is_called_anew(api, idle, made, db):
+    names = {state: made("crm", state, 3) for state in ("given_up", "skipped", "delivered", "held")}
+    (second,) = db.execute("select created_at from webhook_delivery where request_id = %s",
+                           (names["given_up"] + "2",)).fetchone()
+    assert redeliver(api, since=second.isoformat()) == {"redelivered": 2, "refused": 0} | OVER
+    assert states(db, names["given_up"]) == {"waiting": 2, "given_up": 1}
+    assert redeliver(api) == {"redelivered": 1, "refused": 0} | OVER
+    assert redeliver(api) == {"redelivered": 0, "refused": 0} | OVER
+    assert states(db, names["skipped"]) == {"skipped": 3} and states(db, names["held"]) == {"held": 3}
+    assert redeliver(api, states=["skipped", "delivered"]) == {"redelivered": 6, "refused": 0} | OVER
+    assert states(db, names["skipped"]) == {"waiting": 3} and states(db, names["held"]) == {"held": 3}
+
+
+def test_what_can_not_be_called_anew_is_counted(api, idle, made, db):
+    name = made("crm", "given_up", 3)
+    db.execute("update privacy_request set status = 'canceled' where id = %s", (name + "1",))
+    db.execute("delete from request_key where request_id = %s", (name + "2",))
+    assert redeliver(api) == {"redelivered": 1, "refused": 2} | OVER
+    assert states(db, name) == {"waiting": 1, "given_up": 2}
+
+
+def test_a_call_takes_ten_thousand_and_says_where_to_go_on(api, idle, made, db):
+    name = made("crm", "given_up", 10_003)
+    first = redeliver(api)
+    assert (first["redelivered"], first["refused"], first["more"]) == (10_000, 0, True)
+    assert states(db, name) == {"waiting": 10_000, "given_up": 3}
+    assert redeliver(api, cursor=first["next_cursor"]) == {"redelivered": 3, "refused": 0} | OVER
+
+
+def test_a_few_among_many_are_found(api, idle, made, db):
+    """More than one look has."""
+    made("crm", "delivered", 20_001)
+    name = made("crm", "given_up", 2)
+    db.execute("update webhook_delivery set created_at = now() where starts_with(request_id, %s)", (name,))
+    assert redeliver(api) == {"redelivered": 2, "refused": 0} | OVER
+
+
+@pytest.mark.parametrize("body, name", [
+    ({}, ["since"]), ({"since": "now"}, ["since"]), ({"since": None}, ["since"]),
+    ({"since": SINCE, "states": ["waiting"]}, ["states", 0]), ({"since": SINCE, "states": []}, ["states"]),
+    ({"since": SINCE, "cursor": "x"}, ["cursor"]), ({"since": SINCE, "limit": 1}, ["limit"])])
+def test_a_redelivery_that_does_not_fit_is_named(api, crm, body, name):
+    assert [error[1] for error in errors(api.post(f"{PATH}/crm/redeliver", body))] == [["body", *name]]
+
+
+def test_nothing_is_called_anew_while_the_endpoint_is_not_called(api, crm):
+    must(api.post(f"{PATH}/crm/pause"))
+    assert refusal(api.post(f"{PATH}/crm/redeliver", {"since": SINCE})) == (409, "Endpoint 'crm' is paused.")
+    must(api.patch("/connection", [{"key": "crm", "connection_type": "https", "access": "read", "disabled": True}]))
+    assert refusal(api.post(f"{PATH}/crm/redeliver", {"since": SINCE})) == (409, "Connection 'crm' is disabled.")
+    assert refusal(api.post(f"{PATH}/nobody/redeliver", {"since": SINCE})) == UNKNOWN
