@@ -8,6 +8,7 @@ definite answer. What must be true of all of it in the end is in `problems_of`.
 import http.client
 import json
 import queue
+import random
 import re
 import threading
 import time
@@ -51,9 +52,10 @@ def make_webhooks(api, receiver, replier):
 class Reply:
     request_id: str
     webhook: str
-    eligible: bool
+    eligible: bool | None  # None: the reply to a halt
     path: str
     token: str
+    data: bytes = b"{}"
     due: float = 0.0
     tries: int = 0
     status: int = 0
@@ -96,9 +98,12 @@ class Replier:
 
     def reply(self, call, webhook, eligible):
         path = call.headers["reply-to-eligible" if eligible else "reply-to-not-eligible"]
+        self.send(Reply(call.request_id, webhook, eligible, path, call.headers["reply-to-token"]))
+
+    def send(self, reply):
         with self.lock:
             self.unsettled += 1
-        self.waiting.put(Reply(call.request_id, webhook, eligible, path, call.headers["reply-to-token"]))
+        self.waiting.put(reply)
 
     def run(self):
         connection = None
@@ -121,7 +126,7 @@ class Replier:
         reply.status, reply.body = 0, ""
         try:
             connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-            connection.request("POST", f"/api/v1{reply.path}", b"{}",
+            connection.request("POST", f"/api/v1{reply.path}", reply.data,
                                {"Authorization": f"Bearer {reply.token}", "Content-Type": "application/json"})
             answer = connection.getresponse()
             reply.body = answer.read().decode()
@@ -150,8 +155,9 @@ class Replier:
 class Creator(threading.Thread):
     """Makes `count` requests, BULK a call, each call again until it is answered."""
 
-    def __init__(self, api, identity, prefix, count, pause=0.0, until=None):
+    def __init__(self, api, identity, prefix, count, pause=0.0, until=None, policy="default_access_policy"):
         super().__init__(daemon=True)
+        self.policy = policy
         self.port = int(api.url.rpartition(":")[2])
         self.email = identity()  # one for all: every one is looked for in every event
         self.prefix = prefix
@@ -171,7 +177,7 @@ class Creator(threading.Thread):
             time.sleep(self.pause)
 
     def create(self, external_ids):
-        body = json.dumps([{"policy_key": "default_access_policy", "identity": {"email": self.email},
+        body = json.dumps([{"policy_key": self.policy, "identity": {"email": self.email},
                             "external_id": external_id} for external_id in external_ids]).encode()
         while True:
             status, text = self.post(body)
@@ -196,6 +202,38 @@ class Creator(threading.Thread):
             connection.close()
 
 
+# --- who kills ----------------------------------------------------------------------------------------------
+
+
+class Killer(threading.Thread):
+    """SIGKILLs one of the programs every `pause` seconds or so, and starts it again."""
+
+    def __init__(self, programs, seed, pause=1.0):
+        super().__init__(daemon=True)
+        self.programs = programs
+        self.pause = pause
+        self.random = random.Random(seed)
+        self.over = threading.Event()
+        self.killed = []
+        self.failure = None
+
+    def run(self):
+        try:
+            while not self.over.wait(self.random.uniform(0.5, 1.5) * self.pause):
+                program = self.random.choice(self.programs)
+                program.kill()
+                self.killed.append(program.name)
+                time.sleep(self.random.uniform(0, 0.3))
+                program.start(wait=False)
+        except Exception as error:  # told by the test, whose thread this is not
+            self.failure = error
+
+    def end(self):
+        self.over.set()
+        self.join()
+        assert self.failure is None, self.failure
+
+
 # --- what came of it ------------------------------------------------------------------------------------------
 
 
@@ -211,16 +249,20 @@ def wait_assigned(stack):
                lambda: f"{partitions} partitions to be read: {[assigned(worker) for worker in stack.workers]}")
 
 
-def wait_decided(db, prefix, count, timeout):
-    """Until every request with that prefix is decided and nothing about it is on its way any more."""
+DECIDED = ("complete", "pre_approval_not_eligible")
+
+
+def wait_decided(db, prefix, count, timeout, statuses=DECIDED):
+    """Until every request with that prefix has one of these, and nothing about it is on its way any more."""
 
     def counts():
         return db.execute("""
             select count(*), count(distinct external_id),
-                   count(*) filter (where status in ('complete', 'pre_approval_not_eligible')),
+                   count(*) filter (where status = any(%s)),
                    (select count(*) from request_outbox), (select count(*) from webhook_delivery d
                     join privacy_request p on p.id = d.request_id where d.state = 'waiting' and p.external_id like %s)
-            from privacy_request where external_id like %s""", (f"{prefix}-%", f"{prefix}-%")).fetchone()
+            from privacy_request where external_id like %s""",
+                          (list(statuses), f"{prefix}-%", f"{prefix}-%")).fetchone()
 
     def over():
         every, distinct, decided, outbox, waiting = counts()

@@ -1,40 +1,15 @@
 """Programs die without a word, one a second, while requests come, are judged and run: nothing is lost by it."""
 
-import random
-import threading
 import time
 
 import pytest
 
-from load import (WEBHOOKS, Creator, consumer_lag, log_problems, make_webhooks, problems_of, wait_assigned,
+from load import (WEBHOOKS, Creator, Killer, consumer_lag, log_problems, make_webhooks, problems_of, wait_assigned,
                   wait_decided)
 from stack import wait_until
 
 REQUESTS = 1000
 LONGEST = 40  # seconds of killing
-
-
-class Killer(threading.Thread):
-    """SIGKILLs one of the programs every second or so, and starts it again."""
-
-    def __init__(self, stack, seed):
-        super().__init__(daemon=True)
-        self.stack = stack
-        self.random = random.Random(seed)
-        self.over = threading.Event()
-        self.killed = []
-        self.failure = None
-
-    def run(self):
-        try:
-            while not self.over.wait(self.random.uniform(0.5, 1.5)):
-                program = self.random.choice(self.stack.programs)
-                program.kill()
-                self.killed.append(program.name)
-                time.sleep(self.random.uniform(0, 0.3))
-                program.start(wait=False)
-        except Exception as error:  # told by the test, whose thread this is not
-            self.failure = error
 
 
 @pytest.mark.timeout(240)
@@ -44,7 +19,7 @@ def test_programs_killed_under_load_lose_nothing(stack, api, receiver, identity,
     bus.skip()
     make_webhooks(api, receiver, replier)
     creator = Creator(api, identity, f"kill-{seed}", REQUESTS, pause=0.5)
-    killer = Killer(stack, seed)
+    killer = Killer(stack.programs, seed)
     creator.start()
     killer.start()
     began = time.monotonic()
@@ -54,9 +29,7 @@ def test_programs_killed_under_load_lose_nothing(stack, api, receiver, identity,
 
     wait_until(lambda: all_replied() or time.monotonic() - began > LONGEST, LONGEST + 5, "the end of killing",
                every=0.2)
-    killer.over.set()
-    killer.join()
-    assert killer.failure is None, killer.failure
+    killer.end()
     assert len(killer.killed) >= 10
     stack.start(2)
     for program in stack.programs:
