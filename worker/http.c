@@ -78,8 +78,9 @@ static bool is_connected(CURL *easy)
     return curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip && *ip;
 }
 
-/* TLS 1.3 tells a client that its certificate is missing or wrong only after the handshake, when curl sees an error of
- * reading or writing like any other; its words are OpenSSL's then. */
+/* In TLS 1.3 an endpoint that misses a certificate or doesn't like it says so after the handshake, when for curl it is
+ * an error of reading like any other; the words are OpenSSL's then. Where the endpoint hangs up before its word was
+ * read, it is a reset. */
 static bool is_tls_alert(const struct post *post)
 {
     return strstr(post->words, "SSL") && strstr(post->words, "alert");
