@@ -235,13 +235,57 @@ int hook_list_write(struct api_call *call, const struct hook_kind *kind, const s
     return r;
 }
 
-int hook_rows(struct api_call *call, const struct sql *sql, const struct hook_list *list,
-              PGresult **ret, struct err *err)
+int hook_run_insert(struct api_call *call, const struct sql *sql, struct db_args *args,
+                    struct hook *hook, struct err *err)
 {
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    int r = db_run(call->db, sql, args, &rows, err);
+
+    if (r == 0)
+        hook->id = db_dup_text(rows, 0, 0, call->arena);
+    return r;
+}
+
+/* --- showing ---------------------------------------------------------------------------------- */
+
+json_object *hook_objects(struct api_call *call, const struct hook_kind *kind, const PGresult *rows,
+                          int count)
+{
+    json_object *list = json_object_new_array();
+
+    for (int row = 0; row < count; row++)
+        json_object_array_add(list, kind->object(call, rows, row));
+    return list;
+}
+
+int hook_list_show(struct api_call *call, const struct hook_kind *kind,
+                   const struct hook_list *list, json_object **ret, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct db_args *args = db_args_new(call->arena);
     struct db_column *ids = db_array(args, DB_TEXT);
+    int r;
 
     for (int i = 0; i < list->count; i++)
         db_add_text(ids, list->each[i].hook.id);
-    return db_run(call->db, sql, args, ret, err);
+    r = db_run(call->db, kind->objects, args, &rows, err);
+    if (r == 0)
+        *ret = hook_objects(call, kind, rows, PQntuples(rows));
+    return r;
+}
+
+int hook_show(struct api_call *call, const struct hook_kind *kind, const char *id,
+              json_object **ret, struct err *err)
+{
+    _cleanup_(json_object_putp) json_object *objects = NULL;
+    struct hook_wanted wanted = { .hook.id = id };
+    const struct hook_list one = { .each = &wanted, .count = 1 };
+    int r = hook_list_show(call, kind, &one, &objects, err);
+
+    if (r < 0)
+        return r;
+    if (!json_object_array_length(objects)) /* deleted while it was read, which only GET can see */
+        return err_set(err, ERR_NOT_FOUND, "This webhook was just deleted.");
+    *ret = json_object_get(json_object_array_get_idx(objects, 0));
+    return 0;
 }

@@ -38,14 +38,24 @@ struct hook_list {
 
 typedef int hook_write(struct api_call *call, struct hook *hook, struct err *err);
 
-/* One a table. `insert` gives the new row's id. */
+/* One a kind. `insert` notes the new row's id. */
 struct hook_kind {
     const char *model; /* the contract's name of it */
     const char *what;  /* in a sentence: "A policy webhook" */
     bool is_step;      /* of a run: it has a direction, and a place in its list */
+    const struct sql *objects; /* rows for `object` of ids, in their order */
+    json_object *(*object)(struct api_call *call, const PGresult *rows, int row);
     const struct sql *remove;
     hook_write *insert, *update;
 };
+
+/* As they are shown: the first `count` rows; all of a list in its order; one. */
+json_object *hook_objects(struct api_call *call, const struct hook_kind *kind, const PGresult *rows,
+                          int count);
+int hook_list_show(struct api_call *call, const struct hook_kind *kind,
+                   const struct hook_list *list, json_object **ret, struct err *err) MUST_CHECK;
+int hook_show(struct api_call *call, const struct hook_kind *kind, const char *id,
+              json_object **ret, struct err *err) MUST_CHECK;
 
 /* Of rows with id, key, name, connection_id, owner, direction, place. */
 struct hooks hooks_of(struct api_call *call, const PGresult *rows);
@@ -72,6 +82,6 @@ int hook_write_one(struct api_call *call, const struct hook_kind *kind, struct h
 int hook_delete(struct api_call *call, const struct hook_kind *kind, const char *id,
                 struct err *err) MUST_CHECK;
 
-/* Rows of a list in the order in which it was put, by `sql`, whose first parameter is ids. */
-int hook_rows(struct api_call *call, const struct sql *sql, const struct hook_list *list,
-              PGresult **ret, struct err *err) MUST_CHECK;
+/* For `insert`: runs a statement that gives the new row's id, and notes it. */
+int hook_run_insert(struct api_call *call, const struct sql *sql, struct db_args *args,
+                    struct hook *hook, struct err *err) MUST_CHECK;

@@ -32,29 +32,44 @@ static const struct schema_field patch_fields[] = {
 static const struct schema patch_schema = { SCHEMA_OBJECT, .forbid_extra = true,
                                             .fields = patch_fields };
 
-/* --- the two lists ---------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
-static hook_write insert_one, update_one;
-
-#define STEP(model_name) \
-    { \
-        .model = model_name, .what = "A policy webhook", .is_step = true, \
-        .remove = &SQL_policy_webhook_delete, .insert = insert_one, .update = update_one \
-    }
-
-static const struct side {
-    const char *word; /* as the database has it */
-    const char *name; /* as errors have it */
-    struct hook_kind hook;
-} pre = { "pre", "Pre-Execution", STEP("PolicyPreWebhook") },
-  post = { "post", "Post-Execution", STEP("PolicyPostWebhook") };
-
-static const struct side *side_of(const struct api_call *call)
+/* Which of the policy's two lists: the path says it, however it spells it. */
+static bool is_pre(const struct api_call *call)
 {
-    return strstr(call->route->path, "/webhook/pre") ? &pre : &post;
+    return strstr(call->route->path, "/webhook/pre");
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+static const char *side_word(const struct api_call *call)
+{
+    return is_pre(call) ? "pre" : "post";
+}
+
+static int insert_one(struct api_call *call, struct hook *hook, struct err *err)
+{
+    struct db_args *args = db_args_new(call->arena);
+
+    db_text(args, hook->owner);
+    db_text(args, side_word(call));
+    db_int(args, hook->place);
+    db_text(args, hook->key);
+    db_text(args, hook->name);
+    db_text(args, hook->direction);
+    db_text(args, hook->connection_id);
+    return hook_run_insert(call, &SQL_policy_webhook_insert, args, hook, err);
+}
+
+static int update_one(struct api_call *call, struct hook *hook, struct err *err)
+{
+    struct db_args *args = db_args_new(call->arena);
+
+    db_text(args, hook->id);
+    db_int(args, hook->place);
+    db_text(args, hook->name);
+    db_text(args, hook->direction);
+    db_text(args, hook->connection_id);
+    return db_do(call->db, &SQL_policy_webhook_update, args, err);
+}
 
 static json_object *object_of(struct api_call *call, const PGresult *rows, int row)
 {
@@ -68,26 +83,23 @@ static json_object *object_of(struct api_call *call, const PGresult *rows, int r
     return object;
 }
 
-static json_object *objects_of(struct api_call *call, const PGresult *rows, int count)
-{
-    json_object *list = json_object_new_array();
+/* --- the two lists ---------------------------------------------------------------------------- */
 
-    for (int row = 0; row < count; row++)
-        json_object_array_add(list, object_of(call, rows, row));
-    return list;
+#define STEP(model_name) \
+    { \
+        .model = model_name, .what = "A policy webhook", .is_step = true, \
+        .objects = &SQL_policy_webhook_objects, .object = object_of, \
+        .remove = &SQL_policy_webhook_delete, .insert = insert_one, .update = update_one \
+    }
+
+static const struct hook_kind pre = STEP("PolicyPreWebhook"), post = STEP("PolicyPostWebhook");
+
+static const struct hook_kind *kind_of(const struct api_call *call)
+{
+    return is_pre(call) ? &pre : &post;
 }
 
-static int read_object(struct api_call *call, const char *id, json_object **ret, struct err *err)
-{
-    _cleanup_(db_result_freep) PGresult *rows = NULL;
-    struct hook_wanted wanted = { .hook.id = id };
-    const struct hook_list one = { .each = &wanted, .count = 1 };
-    int r = hook_rows(call, &SQL_policy_webhook_objects, &one, &rows, err);
-
-    if (r == 0)
-        *ret = object_of(call, rows, 0);
-    return r;
-}
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* The policy's own, and who has a key or a name of the list's. */
 static int read_near(struct api_call *call, const char *policy_id, const struct hook_list *list,
@@ -99,7 +111,7 @@ static int read_near(struct api_call *call, const char *policy_id, const struct 
     int r;
 
     db_text(args, policy_id);
-    db_text(args, side_of(call)->word);
+    db_text(args, side_word(call));
     keys = db_array(args, DB_TEXT);
     names = db_array(args, DB_TEXT);
     for (int i = 0; i < list->count; i++) {
@@ -130,7 +142,7 @@ static int read_one(struct api_call *call, const char *name, struct policy *poli
     *ret = hook_by_key(hooks, policy->id, key);
     return *ret ? 0
                 : err_set(err, ERR_NOT_FOUND, "No %s Webhook found for key '%s' on Policy '%s'.",
-                          side_of(call)->name, key, policy->key);
+                          is_pre(call) ? "Pre-Execution" : "Post-Execution", key, policy->key);
 }
 
 static int step_list(struct api_call *call, struct err *err)
@@ -149,12 +161,12 @@ static int step_list(struct api_call *call, struct err *err)
     db_int(args, page.size);
     db_int(args, api_page_offset(&page));
     db_text(args, policy.id);
-    db_text(args, side_of(call)->word);
+    db_text(args, side_word(call));
     r = db_run(call->db, &SQL_policy_webhook_page, args, &rows, err);
     if (r < 0)
         return r;
     count = resource_page_rows(rows, &total);
-    return api_answer_page(call, &page, objects_of(call, rows, count), total);
+    return api_answer_page(call, &page, hook_objects(call, kind_of(call), rows, count), total);
 }
 
 static int step_get(struct api_call *call, struct err *err)
@@ -166,42 +178,11 @@ static int step_get(struct api_call *call, struct err *err)
     int r = read_one(call, NULL, &policy, &hooks, &stored, err);
 
     if (r == 0)
-        r = read_object(call, stored->id, &object, err);
+        r = hook_show(call, kind_of(call), stored->id, &object, err);
     return r < 0 ? r : api_answer(call, 200, object);
 }
 
-/* --- writing rows ----------------------------------------------------------------------------- */
-
-static int insert_one(struct api_call *call, struct hook *hook, struct err *err)
-{
-    _cleanup_(db_result_freep) PGresult *rows = NULL;
-    struct db_args *args = db_args_new(call->arena);
-    int r;
-
-    db_text(args, hook->owner);
-    db_text(args, side_of(call)->word);
-    db_int(args, hook->place);
-    db_text(args, hook->key);
-    db_text(args, hook->name);
-    db_text(args, hook->direction);
-    db_text(args, hook->connection_id);
-    r = db_run(call->db, &SQL_policy_webhook_insert, args, &rows, err);
-    if (r == 0)
-        hook->id = db_dup_text(rows, 0, 0, call->arena);
-    return r;
-}
-
-static int update_one(struct api_call *call, struct hook *hook, struct err *err)
-{
-    struct db_args *args = db_args_new(call->arena);
-
-    db_text(args, hook->id);
-    db_int(args, hook->place);
-    db_text(args, hook->name);
-    db_text(args, hook->direction);
-    db_text(args, hook->connection_id);
-    return db_do(call->db, &SQL_policy_webhook_update, args, err);
-}
+/* --- writing ---------------------------------------------------------------------------------- */
 
 /* What runs and requests that wait are told of a write. */
 static int note_change(struct api_call *call, const struct policy *policy,
@@ -222,7 +203,7 @@ static int note_change(struct api_call *call, const struct policy *policy,
 static int write_list(struct api_call *call, const struct policy *policy, struct hook_list *list,
                       struct err *err)
 {
-    const struct hook_kind *kind = &side_of(call)->hook;
+    const struct hook_kind *kind = kind_of(call);
     struct hooks stored;
     int r = read_near(call, policy->id, list, &stored, err);
 
@@ -235,20 +216,16 @@ static int write_list(struct api_call *call, const struct policy *policy, struct
 
 static int replace_all(struct api_call *call, json_object **ret, struct err *err)
 {
-    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    const struct hook_kind *kind = kind_of(call);
     struct policy policy;
     struct hook_list list;
     int r = policy_of_path(call, &policy, err);
 
     if (r == 0)
-        r = hook_list_read(call, &side_of(call)->hook, policy.id, &list, err);
+        r = hook_list_read(call, kind, policy.id, &list, err);
     if (r == 0)
         r = write_list(call, &policy, &list, err);
-    if (r == 0)
-        r = hook_rows(call, &SQL_policy_webhook_objects, &list, &rows, err);
-    if (r == 0)
-        *ret = objects_of(call, rows, PQntuples(rows));
-    return r;
+    return r < 0 ? r : hook_list_show(call, kind, &list, ret, err);
 }
 
 static int step_put(struct api_call *call, struct err *err)
@@ -330,7 +307,7 @@ static int reorder(struct api_call *call, struct steps *steps, const struct hook
     if (to < 0 || to >= steps->count)
         return err_set(err, ERR_BAD_REQUEST,
                        "Cannot set order to %lld: there are only %d %s(s) defined on this Policy.",
-                       to, steps->count, side_of(call)->hook.model);
+                       to, steps->count, kind_of(call)->model);
     if (to == from) {
         *new_order = json_object_new_array();
         return 0;
@@ -345,7 +322,7 @@ static int write_change(struct api_call *call, const struct policy *policy,
                         const struct hooks *stored, struct hook_wanted *wanted,
                         json_object **new_order, struct err *err)
 {
-    const struct hook_kind *kind = &side_of(call)->hook;
+    const struct hook_kind *kind = kind_of(call);
     struct steps steps = steps_of(call, stored, policy->id);
     struct hook_list list = { 0 };
     int r = hook_plan_change(call, kind, stored, wanted, err);
@@ -369,7 +346,7 @@ static int change_one(struct api_call *call, json_object **ret, struct err *err)
     if (r == 0)
         r = write_change(call, &policy, &stored, &wanted, &new_order, err);
     if (r == 0)
-        r = read_object(call, wanted.stored->id, &object, err);
+        r = hook_show(call, kind_of(call), wanted.stored->id, &object, err);
     if (r < 0)
         return r;
     *ret = json_object_new_object();
@@ -388,7 +365,7 @@ static int delete_step(struct api_call *call, const struct policy *policy, struc
                        const struct hook *hook, struct err *err)
 {
     const struct hook_list list = { .deleted = true };
-    int r = hook_delete(call, &side_of(call)->hook, hook->id, err);
+    int r = hook_delete(call, kind_of(call), hook->id, err);
 
     steps_move(steps, steps_find(steps, hook), steps->count - 1);
     steps->count--;

@@ -25,7 +25,27 @@ static const struct schema_field patch_fields[] = {
 static const struct schema patch_schema = { SCHEMA_OBJECT, .forbid_extra = true,
                                             .fields = patch_fields };
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
+
+static int insert_one(struct api_call *call, struct hook *hook, struct err *err)
+{
+    struct db_args *args = db_args_new(call->arena);
+
+    db_text(args, hook->key);
+    db_text(args, hook->name);
+    db_text(args, hook->connection_id);
+    return hook_run_insert(call, &SQL_webhook_insert, args, hook, err);
+}
+
+static int update_one(struct api_call *call, struct hook *hook, struct err *err)
+{
+    struct db_args *args = db_args_new(call->arena);
+
+    db_text(args, hook->id);
+    db_text(args, hook->name);
+    db_text(args, hook->connection_id);
+    return db_do(call->db, &SQL_webhook_update, args, err);
+}
 
 static json_object *object_of(struct api_call *call, const PGresult *rows, int row)
 {
@@ -37,37 +57,17 @@ static json_object *object_of(struct api_call *call, const PGresult *rows, int r
     return object;
 }
 
-static json_object *objects_of(struct api_call *call, const PGresult *rows, int count)
-{
-    json_object *list = json_object_new_array();
+static const struct hook_kind kind = {
+    .model = MODEL,
+    .what = "A pre-approval webhook",
+    .objects = &SQL_webhook_objects,
+    .object = object_of,
+    .remove = &SQL_webhook_delete,
+    .insert = insert_one,
+    .update = update_one,
+};
 
-    for (int row = 0; row < count; row++)
-        json_object_array_add(list, object_of(call, rows, row));
-    return list;
-}
-
-static int read_objects(struct api_call *call, const struct hook_list *list, json_object **ret,
-                        struct err *err)
-{
-    _cleanup_(db_result_freep) PGresult *rows = NULL;
-    int r = hook_rows(call, &SQL_webhook_objects, list, &rows, err);
-
-    if (r == 0)
-        *ret = objects_of(call, rows, PQntuples(rows));
-    return r;
-}
-
-static int read_object(struct api_call *call, const char *id, json_object **ret, struct err *err)
-{
-    _cleanup_(json_object_putp) json_object *list = NULL;
-    struct hook_wanted wanted = { .hook.id = id };
-    const struct hook_list one = { .each = &wanted, .count = 1 };
-    int r = read_objects(call, &one, &list, err);
-
-    if (r == 0)
-        *ret = json_object_get(json_object_array_get_idx(list, 0));
-    return r;
-}
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static int read_all(struct api_call *call, struct hooks *ret, struct err *err)
 {
@@ -110,7 +110,7 @@ static int webhook_list(struct api_call *call, struct err *err)
     if (r < 0)
         return r;
     count = resource_page_rows(rows, &total);
-    return api_answer_page(call, &page, objects_of(call, rows, count), total);
+    return api_answer_page(call, &page, hook_objects(call, &kind, rows, count), total);
 }
 
 static int webhook_get(struct api_call *call, struct err *err)
@@ -121,44 +121,11 @@ static int webhook_get(struct api_call *call, struct err *err)
     int r = read_one(call, &hooks, &stored, err);
 
     if (r == 0)
-        r = read_object(call, stored->id, &object, err);
+        r = hook_show(call, &kind, stored->id, &object, err);
     return r < 0 ? r : api_answer(call, 200, object);
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */
-
-static int insert_one(struct api_call *call, struct hook *hook, struct err *err)
-{
-    _cleanup_(db_result_freep) PGresult *rows = NULL;
-    struct db_args *args = db_args_new(call->arena);
-    int r;
-
-    db_text(args, hook->key);
-    db_text(args, hook->name);
-    db_text(args, hook->connection_id);
-    r = db_run(call->db, &SQL_webhook_insert, args, &rows, err);
-    if (r == 0)
-        hook->id = db_dup_text(rows, 0, 0, call->arena);
-    return r;
-}
-
-static int update_one(struct api_call *call, struct hook *hook, struct err *err)
-{
-    struct db_args *args = db_args_new(call->arena);
-
-    db_text(args, hook->id);
-    db_text(args, hook->name);
-    db_text(args, hook->connection_id);
-    return db_do(call->db, &SQL_webhook_update, args, err);
-}
-
-static const struct hook_kind kind = {
-    .model = MODEL,
-    .what = "A pre-approval webhook",
-    .remove = &SQL_webhook_delete,
-    .insert = insert_one,
-    .update = update_one,
-};
 
 /* One look at the waiting requests sees all that the write did to them. */
 static int sweep(struct api_call *call, const struct hook_list *list, struct err *err)
@@ -185,7 +152,7 @@ static int replace_all(struct api_call *call, json_object **ret, struct err *err
         r = hook_list_write(call, &kind, &stored, &list, err);
     if (r == 0)
         r = sweep(call, &list, err);
-    return r < 0 ? r : read_objects(call, &list, ret, err);
+    return r < 0 ? r : hook_list_show(call, &kind, &list, ret, err);
 }
 
 static int webhook_put(struct api_call *call, struct err *err)
@@ -206,7 +173,7 @@ static int change_one(struct api_call *call, json_object **ret, struct err *err)
         r = hook_write_one(call, &kind, &wanted, &list, err);
     if (r == 0)
         r = sweep(call, &list, err);
-    return r < 0 ? r : read_object(call, wanted.hook.id, ret, err);
+    return r < 0 ? r : hook_show(call, &kind, wanted.hook.id, ret, err);
 }
 
 static int webhook_patch(struct api_call *call, struct err *err)

@@ -6,6 +6,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import standardwebhooks
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -551,6 +552,52 @@ def test_a_certificate_and_its_key_come_together(api, service):
     assert errors(api.patch(service, {"client_key": None}))[0][1] == ["client_key"]
     assert errors(api.patch(service, {"client_key": other_key}))[0][1] == ["client_key"]
     assert shown_secrets(api)["client_key"] == "**********"
+
+
+def signers(call, *secrets):
+    """How many signatures the call has, and which of the secrets made one of them."""
+    given = call.headers.get("webhook-signature", "").split()
+    at = datetime.datetime.fromtimestamp(int(call.headers["webhook-timestamp"]), datetime.timezone.utc)
+    made = {secret: standardwebhooks.Webhook(secret).sign(call.headers["webhook-id"], at, call.body.decode())
+            for secret in secrets}
+    return len(given), [secret for secret in secrets if made[secret] in given]
+
+
+@pytest.fixture
+def signed_call(api, service, receiver, identity):
+    """signed_call(): the pre-approval call that a new request makes."""
+    must(api.put(service, {"url": receiver.url("/signed"), "authorization": "x"}))
+    api.set_pre_approval(("signed", "my_service"))
+
+    def make():
+        request_id = api.create_request(identity())["id"]
+        return receiver.wait_calls(1, "/signed", request_id)[0]
+
+    return make
+
+
+FIRST, SECOND, THIRD = map(signing_secret, (1, 2, 3))
+
+
+def test_a_replaced_signing_secret_signs_beside_the_new_one(api, service, signed_call):
+    assert signers(signed_call()) == (0, [])
+    must(api.patch(service, {"signing_secret": FIRST}))
+    assert signers(signed_call(), FIRST) == (1, [FIRST])
+    must(api.patch(service, {"signing_secret": SECOND}))
+    must(api.patch(service, {"authorization": "new", "signing_secret": "**********"}))
+    assert signers(signed_call(), FIRST, SECOND) == (2, [FIRST, SECOND])
+    must(api.patch(service, {"signing_secret": THIRD}))
+    assert signers(signed_call(), FIRST, SECOND, THIRD) == (2, [SECOND, THIRD])
+    must(api.patch(service, {"signing_secret": None}))
+    must(api.patch(service, {"signing_secret": FIRST}))
+    assert signers(signed_call(), FIRST, SECOND, THIRD) == (1, [FIRST])
+
+
+@pytest.mark.settings(DOCKET_SIGNING_OVERLAP="0s")
+def test_without_an_overlap_only_the_new_one_signs(api, service, signed_call):
+    must(api.patch(service, {"signing_secret": FIRST}))
+    must(api.patch(service, {"signing_secret": SECOND}))
+    assert signers(signed_call(), FIRST, SECOND) == (1, [SECOND])
 
 
 # --- deleting, and what waits ----------------------------------------------------------------------------
