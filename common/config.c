@@ -486,6 +486,23 @@ void config_free(struct config *config)
     free(config);
 }
 
+/* --- what is told ----------------------------------------------------------------------------- */
+
+bool config_has_token_life_gap(const struct config *config)
+{
+    return config->reply_token_life < config->pause_life;
+}
+
+void config_warn(const struct config *config)
+{
+    if (config_has_token_life_gap(config))
+        log_warn("config.token_life_gap",
+                 log_number("reply_token_life_s", config->reply_token_life / USEC_PER_S),
+                 log_number("pause_life_s", config->pause_life / USEC_PER_S),
+                 log_word("means", "between the two a paused request can't be resumed, only "
+                                   "canceled, and it ends in error"));
+}
+
 /* --- what is printed -------------------------------------------------------------------------- */
 
 static const char *fallback_word(const struct entry *entry)
@@ -628,6 +645,7 @@ int config_main(int program, const char *name, const char *about, int argc, char
     }
     is_log_level((*ret)->log_level, &level);
     log_setup(name, level);
+    config_warn(*ret);
     *rest = options.rest;
     return 1;
 }

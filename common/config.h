@@ -45,10 +45,16 @@ DEFINE_CLEANUP(struct config *, config_free)
 /* One schedule's text, for a connection's own; the same rules as DOCKET_WEBHOOK_RETRY_SCHEDULE. */
 int config_parse_schedule(const char *text, struct config_schedule *ret, struct err *err) MUST_CHECK;
 
+/* True when a reply token ends before the pause that it could end: between the two, a paused request can't be resumed.
+ * False for a program that reads neither. */
+bool config_has_token_life_gap(const struct config *config);
+/* Tells in the log what is allowed and hardly meant. */
+void config_warn(const struct config *config);
+
 void config_help(int program, FILE *out);     /* what --help prints below the program's own words */
 void config_markdown(FILE *out);              /* the table of docs/configuration.md */
 
-/* The start of every main(): reads --help, --version, --config FILE; loads; sets up the log. Returns 1 when
+/* The start of every main(): reads --help, --version, --config FILE; loads; sets up the log, and warns. Returns 1 when
  * the program is to go on, 0 when it has said what was asked, -1 on an error that it has printed. `rest` is
  * the index of the first argument that is none of these. */
 int config_main(int program, const char *name, const char *about, int argc, char **argv, int *rest,

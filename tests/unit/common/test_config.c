@@ -315,6 +315,43 @@ static void main_goes_on_where_its_options_end(void **state)
     unlink(file);
 }
 
+static void a_token_that_ends_before_its_pause_is_a_gap(void **state)
+{
+    static const struct {
+        usec_t token, pause;
+        bool gap;
+    } cases[] = {
+        { 60 * 60 * USEC_PER_S, 7 * 24 * 60 * 60 * USEC_PER_S, true },
+        { USEC_PER_S, 2 * USEC_PER_S, true },
+        { USEC_PER_S, USEC_PER_S, false },
+        { 2 * USEC_PER_S, USEC_PER_S, false },
+        { 0, 0, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const struct config config = { .reply_token_life = cases[i].token, .pause_life = cases[i].pause };
+
+        assert_int_equal(config_has_token_life_gap(&config), cases[i].gap);
+    }
+}
+
+static void only_who_takes_replies_or_pauses_is_warned_of_it(void **state)
+{
+    static const struct {
+        int program;
+        bool gap; /* of the defaults */
+    } cases[] = { { CONFIG_API, true }, { CONFIG_CALLBACK, true }, { CONFIG_WORKER, true }, { CONFIG_CTL, false } };
+    struct test *test = *state;
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        _cleanup_(config_freep) struct config *config = NULL;
+
+        assert_int_equal(load(test, cases[i].program, NULL, &config), 0);
+        assert_int_equal(config_has_token_life_gap(config), cases[i].gap);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +369,8 @@ int main(void)
         CONFIG_TEST(a_file_that_cannot_be_read_is_named),
         CONFIG_TEST(a_schedule_may_be_empty_and_has_at_most_64_waits),
         CONFIG_TEST(main_goes_on_where_its_options_end),
+        CONFIG_TEST(a_token_that_ends_before_its_pause_is_a_gap),
+        CONFIG_TEST(only_who_takes_replies_or_pauses_is_warned_of_it),
     };
 
     return cmocka_run_group_tests_name("common/config", tests, NULL, NULL);
