@@ -46,6 +46,13 @@ static void check_taken(json_object *secrets)
     }
 }
 
+/* Whatever it was made of. */
+static void check_masked(json_object *masked)
+{
+    json_object_object_foreach(masked, name, value)
+        CHECK(!value || !strcmp(name, "url") || !strcmp(json_object_get_string(value), SECRET_MASK));
+}
+
 /* The bytes as a url of their own, without the JSON around it. */
 static void check_url_alone(const uint8_t *data, size_t size)
 {
@@ -71,8 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             CHECK(errors.list);
         merged = secret_merge(secrets, secrets);
         masked = secret_masked(merged);
-        CHECK(!schema_get(masked, "authorization") ||
-              !strcmp(schema_text(masked, "authorization"), SECRET_MASK));
+        check_masked(masked);
         json_object_put(masked);
         json_object_put(merged);
     }
