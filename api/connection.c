@@ -349,7 +349,8 @@ static int write_secrets(struct api_call *call, const char *key, bool merge, str
     return store_secrets(call, state.id, state.secrets, secrets, err);
 }
 
-static int store_rotated(struct api_call *call, const struct state *state, const char *fresh,
+/* fresh NULL: none from now on, not the former one either. */
+static int store_signing(struct api_call *call, const struct state *state, const char *fresh,
                          struct err *err)
 {
     _cleanup_(json_object_putp) json_object *changes = json_object_new_object();
@@ -375,10 +376,22 @@ int connection_rotate_secret(struct api_call *call, const char *key, const char 
         return err_set(err, ERR_CONFLICT, "Connection '%s' has no secrets yet: set its url first.",
                        key);
     fresh = secret_signing_new(call->arena);
-    r = store_rotated(call, &state, fresh, err);
+    r = store_signing(call, &state, fresh, err);
     if (r == 0)
         *ret_secret = fresh;
     return r;
+}
+
+int connection_drop_secret(struct api_call *call, const char *key, struct err *err)
+{
+    _cleanup_(state_free) struct state state = { 0 };
+    int r = read_state(call, key, &state, err);
+
+    if (r < 0)
+        return r;
+    if (!state.id)
+        return connection_unknown(key, err);
+    return state.secrets ? store_signing(call, &state, NULL, err) : 0;
 }
 
 static int change_secrets(struct api_call *call, bool merge, json_object **ret, struct err *err)

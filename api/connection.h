@@ -30,3 +30,6 @@ json_object *connection_test_status(struct api_call *call, const char *what, con
  * nowhere else in the clear. ERR_NOT_FOUND; ERR_CONFLICT for a connection without secrets. */
 int connection_rotate_secret(struct api_call *call, const char *key, const char **ret_secret,
                              struct err *err) MUST_CHECK;
+
+/* Within a write: its calls are signed no more. ERR_NOT_FOUND; none to drop is no error. */
+int connection_drop_secret(struct api_call *call, const char *key, struct err *err) MUST_CHECK;

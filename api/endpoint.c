@@ -332,6 +332,42 @@ static int endpoint_resume(struct api_call *call, struct err *err)
     return change(call, write_resume, err);
 }
 
+/* --- the signing secret -------------------------------------------------------------------------------- */
+
+/* Shown this once. The former one signs beside it for DOCKET_SIGNING_OVERLAP. */
+static int write_signing_secret(struct api_call *call, json_object **ret, struct err *err)
+{
+    const char *key, *secret;
+    int r = api_key_param(call, 0, &key, err);
+
+    if (r == 0)
+        r = connection_rotate_secret(call, key, &secret, err);
+    if (r < 0)
+        return r;
+    *ret = json_object_new_object();
+    json_object_object_add(*ret, "signing_secret", api_json_text(secret));
+    return 0;
+}
+
+static int drop_signing_secret(struct api_call *call, json_object **ret, struct err *err)
+{
+    const char *key;
+    int r = api_key_param(call, 0, &key, err);
+
+    (void)ret;
+    return r < 0 ? r : connection_drop_secret(call, key, err);
+}
+
+static int signing_secret_post(struct api_call *call, struct err *err)
+{
+    return resource_answer_write(call, 200, write_signing_secret, err);
+}
+
+static int signing_secret_delete(struct api_call *call, struct err *err)
+{
+    return resource_answer_write(call, 204, drop_signing_secret, err);
+}
+
 /* --- redelivering -------------------------------------------------------------------------------------- */
 
 static const char *const redelivered_states[] = { "given_up", "skipped", "delivered", NULL };
@@ -600,6 +636,8 @@ const struct api_route endpoint_routes[] = {
     { "PATCH", "/docket/endpoint/{key}", WRITE, &change_schema, .handler = endpoint_patch },
     { "POST", "/docket/endpoint/{key}/pause", WRITE, .handler = endpoint_pause },
     { "POST", "/docket/endpoint/{key}/resume", WRITE, .handler = endpoint_resume },
+    { "POST", "/docket/endpoint/{key}/signing-secret", WRITE, .handler = signing_secret_post },
+    { "DELETE", "/docket/endpoint/{key}/signing-secret", WRITE, .handler = signing_secret_delete },
     { "POST", "/docket/endpoint/{key}/redeliver", "privacy-request:resume", &redeliver_schema,
       .handler = endpoint_redeliver },
     { "POST", "/docket/endpoint/{key}/test", WRITE, .handler = trial_post },

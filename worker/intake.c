@@ -602,6 +602,11 @@ void intake_submit(struct intake *intake, struct work *work)
     fetch(intake);
 }
 
+void intake_refresh(struct intake *intake)
+{
+    reload(intake);
+}
+
 const struct catalog *intake_catalog(const struct intake *intake)
 {
     return intake->catalog;

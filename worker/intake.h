@@ -43,6 +43,8 @@ void intake_overtake(struct intake *intake, const char *request_id, int64_t seq)
 
 /* The latest configuration that was read; NULL before the first. */
 const struct catalog *intake_catalog(const struct intake *intake);
+/* Somebody has seen that it moved: it is read anew, soon. */
+void intake_refresh(struct intake *intake);
 
 /* Reads no more events; what is under way goes on. */
 void intake_stop(struct intake *intake);

@@ -9,11 +9,12 @@
 #include "worker/chores.h"
 #include "worker/engine.h"
 #include "worker/health.h"
+#include "worker/trial.h"
 
 /* A worker that is told to end gives what is under way this long, parks the rest and goes. */
 #define STOP_WAIT (20 * USEC_PER_S)
 
-enum { TURN_MS = 100 };
+enum { TURN_MS = 100, WORKING_STATEMENTS_MAX = 32 };
 
 struct app {
     uv_loop_t loop;
@@ -33,6 +34,8 @@ struct app {
     struct intake *intake;
     struct dispatch *dispatch;
     struct chores *chores;
+    struct trials *trials;
+    const struct sql *working_statements[WORKING_STATEMENTS_MAX]; /* ends with NULL */
     struct health *health;
     uv_signal_t term, interrupt;
     uv_timer_t turn;
@@ -48,6 +51,7 @@ static void on_signal(uv_signal_t *signal, int number)
     log_info("worker.stopping", log_number("signal", number));
     app->stopping_since = usec_monotonic();
     chores_stop(app->chores);
+    trials_stop(app->trials);
     intake_stop(app->intake);
 }
 
@@ -56,7 +60,7 @@ static bool is_done(struct app *app)
     dispatch_park_all(app->dispatch);
     if (intake_is_loading(app->intake))
         return false;
-    return (!dispatch_underway(app->dispatch) && settle_is_idle(app->settle)) ||
+    return (!dispatch_underway(app->dispatch) && settle_is_idle(app->settle) && !trials_underway(app->trials)) ||
            usec_monotonic() - app->stopping_since > STOP_WAIT;
 }
 
@@ -109,6 +113,28 @@ static void app_open_ways(struct app *app)
     app->dispatch = dispatch_new(&app->loop, &parts, &outlets);
 }
 
+/* Chores and trials share a connection. */
+static const struct sql *const *working_statements(struct app *app)
+{
+    const struct sql *const *const lists[] = { chores_statements, trial_statements };
+    size_t count = 0;
+
+    for (size_t i = 0; i < COUNT_OF(lists); i++)
+        for (const struct sql *const *sql = lists[i]; *sql; sql++) {
+            if (count == WORKING_STATEMENTS_MAX - 1)
+                abort();
+            app->working_statements[count++] = *sql;
+        }
+    return app->working_statements;
+}
+
+static void app_begin_trials(struct app *app)
+{
+    struct trial_parts parts = { app->config, app->ring, app->working, app->http, app->oauth, app->intake };
+
+    app->trials = trials_new(&app->loop, &parts);
+}
+
 static int app_connect(struct app *app, struct err *err)
 {
     const struct config *config = app->config;
@@ -118,7 +144,7 @@ static int app_connect(struct app *app, struct err *err)
         return r;
     app->reading = pipe_new(&app->loop, config->postgres_url, "docket-worker intake", request_statements);
     app->settling = pipe_new(&app->loop, config->postgres_url, "docket-worker settle", settle_statements);
-    app->working = pipe_new(&app->loop, config->postgres_url, "docket-worker chores", chores_statements);
+    app->working = pipe_new(&app->loop, config->postgres_url, "docket-worker chores", working_statements(app));
     intake_name(config, app->name);
     app->settle = settle_new(&app->loop, app->settling, app->publisher, app->name);
     app->engine = engine_new(
@@ -131,6 +157,7 @@ static int app_connect(struct app *app, struct err *err)
     engine_connect(app->engine, app->intake, app->dispatch);
     app->chores =
         chores_new(&app->loop, config, app->working, app->publisher, app->intake, app->dispatch, app->name);
+    app_begin_trials(app);
     return 0;
 }
 
@@ -148,6 +175,7 @@ static void app_watch(struct app *app)
 /* From the edges inwards: first nothing more comes, then what never came back is let go, then the parts. */
 static void app_close(struct app *app)
 {
+    trials_stop(app->trials);
     while (intake_is_reading(app->intake))
         uv_run(&app->loop, UV_RUN_ONCE);
     cache_free(app->cache);
@@ -159,6 +187,7 @@ static void app_close(struct app *app)
     settle_free(app->settle);
     intake_free(app->intake);
     chores_free(app->chores);
+    trials_free(app->trials);
     dispatch_free(app->dispatch);
     rate_free(app->rate);
     oauth_free(app->oauth);

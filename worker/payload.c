@@ -466,3 +466,26 @@ int payload_headers(const struct payload_call *call, const char *body, size_t le
     *names = headers.names;
     return 0;
 }
+
+int payload_trial_headers(const struct catalog_connection *connection, const char *bearer, const char *id,
+                          const char *body, size_t length, usec_t now, struct arena *arena, struct curl_slist **ret,
+                          struct err *err)
+{
+    const struct catalog_webhook webhook = { .connection = connection };
+    const struct delivery delivery = { .id = id };
+    const struct payload_call call = { .delivery = &delivery, .webhook = &webhook, .bearer = bearer, .now = now };
+    struct headers headers = { arena, NULL, &headers.first, NULL };
+    const char *seconds = arena_printf(arena, "%lld", (long long)(now / USEC_PER_S));
+    int r;
+
+    add_connection_headers(&headers, &call);
+    header_add(&headers, "Content-Type", "application/json");
+    header_add(&headers, "webhook-id", id);
+    header_add(&headers, "webhook-timestamp", seconds);
+    r = add_signature(&headers, &call, seconds, body, length, err);
+    if (r < 0)
+        return r;
+    header_line(&headers, arena_strdup(arena, "Expect:"));
+    *ret = headers.first;
+    return 0;
+}

@@ -38,6 +38,11 @@ int payload_body(const struct payload_call *call, const char **ret, size_t *leng
 int payload_headers(const struct payload_call *call, const char *body, size_t length, const struct token_key *tokens,
                     struct curl_slist **ret, const char **names, struct err *err) MUST_CHECK;
 
+/* Of a call about no request (trial.h): the connection's own headers, those that name the call, and its signature. */
+int payload_trial_headers(const struct catalog_connection *connection, const char *bearer, const char *id,
+                          const char *body, size_t length, usec_t now, struct arena *arena, struct curl_slist **ret,
+                          struct err *err) MUST_CHECK;
+
 /* "v1,<base64>", two of them with a blank while the former secret still signs; NULL when the connection has none.
  * Standard Webhooks 1.0: HMAC-SHA256 over `id`.`seconds`.`body`. */
 const char *payload_signature(const struct catalog_connection *connection, const char *id, const char *seconds,

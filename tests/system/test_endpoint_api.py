@@ -1,15 +1,17 @@
 """Endpoints: how they fare, how fast and how often they are called, whether they are called at all."""
 
 import json
+import re
 import time
 import uuid
 from datetime import datetime, timedelta, timezone
 
 import pytest
 import redis
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from configuring import KEY_RULE, assert_scope, errors, refusal, sweeps  # noqa: F401
-from utils import Answer, Proxy, must, wait_until, worker_settings
+from utils import Answer, Close, Hang, Proxy, must, redirect, wait_until, worker_settings
 
 PATH = "/docket/endpoint"
 MEMBERS = ["key", "name", "disabled", "paused_at", "paused_reason", "rate_limit", "retry_schedule", "signing", "breaker",
@@ -224,7 +226,9 @@ def test_why_it_was_paused_first_stays(api, crm, db):
 @pytest.mark.parametrize("method, path, scope", [
     ("GET", "", "webhook:read"), ("GET", "/crm", "webhook:read"), ("PATCH", "/crm", "webhook:create_or_update"),
     ("POST", "/crm/pause", "webhook:create_or_update"), ("POST", "/crm/resume", "webhook:create_or_update"),
-    ("POST", "/crm/redeliver", "privacy-request:resume"), ("POST", "/crm/test", "webhook:create_or_update"),
+    ("POST", "/crm/redeliver", "privacy-request:resume"),
+    ("POST", "/crm/signing-secret", "webhook:create_or_update"),
+    ("DELETE", "/crm/signing-secret", "webhook:create_or_update"), ("POST", "/crm/test", "webhook:create_or_update"),
     ("GET", "/crm/test/trl_1", "webhook:read")])
 def test_who_may(api, method, path, scope):
     assert_scope(api, method, PATH + path, scope)
@@ -303,3 +307,149 @@ def test_nothing_is_called_anew_while_the_endpoint_is_not_called(api, crm):
     must(api.patch("/connection", [{"key": "crm", "connection_type": "https", "access": "read", "disabled": True}]))
     assert refusal(api.post(f"{PATH}/crm/redeliver", {"since": SINCE})) == (409, "Connection 'crm' is disabled.")
     assert refusal(api.post(f"{PATH}/nobody/redeliver", {"since": SINCE})) == UNKNOWN
+
+
+# --- signing ---------------------------------------------------------------------------------------------
+
+
+def rotate(api):
+    return must(api.post(f"{PATH}/crm/signing-secret"))["signing_secret"]
+
+
+def verifies(secret, call):
+    """Standard Webhooks' own library takes the call as one of ours."""
+    try:
+        Webhook(secret).verify(call.body, {name.lower(): value for name, value in call.headers.items()})
+    except WebhookVerificationError:
+        return False
+    return True
+
+
+def test_a_signing_secret_is_made_and_shown_once(api, crm):
+    secret = rotate(api)
+    assert re.fullmatch(r"whsec_[A-Za-z0-9+/]+=*", secret)
+    assert show(api)["signing"] is True
+    assert secret not in api.get("/connection/crm").text + api.get(f"{PATH}/crm").text
+    assert rotate(api) != secret
+    assert api.delete(f"{PATH}/crm/signing-secret").status_code == 204
+    assert show(api)["signing"] is False
+    assert api.delete(f"{PATH}/crm/signing-secret").status_code == 204
+    for method in api.post, api.delete:
+        assert refusal(method(f"{PATH}/nobody/signing-secret")) == UNKNOWN
+
+
+def test_what_has_no_url_has_no_signing_secret(api):
+    must(api.patch("/connection", [{"key": "crm", "connection_type": "https", "access": "read"}]))
+    assert refusal(api.post(f"{PATH}/crm/signing-secret")) == (
+        409, "Connection 'crm' has no secrets yet: set its url first.")
+    assert api.delete(f"{PATH}/crm/signing-secret").status_code == 204
+
+
+# --- test calls ------------------------------------------------------------------------------------------
+
+
+def ask_test(api):
+    return must(api.post(f"{PATH}/crm/test"), 202)["id"]
+
+
+def test_of(api, test_id):
+    return must(api.get(f"{PATH}/crm/test/{test_id}"))
+
+
+test_of.__test__ = False
+
+
+def wait_test(api, test_id):
+    return wait_until(lambda: (found := test_of(api, test_id))["state"] != "waiting" and found, 15, "the test call")
+
+
+def test_an_endpoint_is_tried_as_it_would_be_called(api, receiver):
+    api.make_connection("crm", receiver.script("/crm", Answer(json={"well": "done"})), headers={"x-tenant": "7"})
+    secret = rotate(api)
+    test_id = ask_test(api)
+    shown = wait_test(api, test_id)
+    (call,) = receiver.calls("/crm")
+    assert list(shown) == ["id", "endpoint", "state", "created_at", "started_at", "duration_ms", "address",
+                           "status_code", "outcome", "answer"]
+    assert (shown["id"], shown["endpoint"], shown["state"]) == (test_id, "crm", "succeeded")
+    assert (shown["status_code"], shown["outcome"], shown["answer"]) == (200, "succeeded", '{"well": "done"}')
+    assert shown["address"] == f"127.0.0.1:{receiver.port}" and 0 < shown["duration_ms"] < 10_000
+    assert shown["created_at"] <= shown["started_at"]
+    assert call.json.keys() == {"type", "timestamp"} and call.json["type"] == "docket.test"
+    assert call.headers["webhook-id"] == test_id
+    assert call.headers["x-tenant"] == "7" and call.headers["authorization"] == "test_authorization"
+    assert call.headers["content-type"] == "application/json"
+    assert not any(name.lower().startswith("reply-to") for name in call.headers)
+    assert verifies(secret, call)
+
+
+def test_while_a_secret_is_rotated_both_verify(api, receiver):
+    api.make_connection("crm", receiver.script("/crm", Answer()))
+    former, fresh = rotate(api), rotate(api)
+    wait_test(api, ask_test(api))
+    api.delete(f"{PATH}/crm/signing-secret")
+    wait_test(api, ask_test(api))
+    signed, unsigned = receiver.calls("/crm")
+    assert verifies(former, signed) and verifies(fresh, signed)
+    assert "webhook-signature" not in unsigned.headers
+
+
+@pytest.mark.parametrize("behaviour, outcome, status", [
+    (Answer(503), "http_5xx", 503), (Answer(401), "http_4xx", 401), (Close(), "connection_reset", None),
+    (redirect("http://elsewhere.example/"), "redirect", 302)], ids=["503", "401", "hang-up", "redirect"])
+def test_what_goes_wrong_is_told_and_not_tried_again(api, receiver, behaviour, outcome, status):
+    api.make_connection("crm", receiver.script("/crm", behaviour))
+    shown = wait_test(api, ask_test(api))
+    assert (shown["state"], shown["outcome"], shown["status_code"]) == ("failed", outcome, status)
+    wait_test(api, ask_test(api))
+    assert len(receiver.calls("/crm")) == 2
+
+
+def test_a_test_call_passes_the_guard(stack, api, receiver):
+    api.make_connection("crm", receiver.script("/crm", Answer()))
+    with worker_settings(stack, DOCKET_WEBHOOK_ALLOWED_NETWORKS=""):
+        assert wait_test(api, ask_test(api))["outcome"] == "address_blocked"
+    assert receiver.calls() == []
+
+
+def test_a_paused_endpoint_may_be_tried_a_disabled_one_not(api, receiver):
+    api.make_connection("crm", receiver.script("/crm", Answer()))
+    must(api.post(f"{PATH}/crm/pause"))
+    assert wait_test(api, ask_test(api))["state"] == "succeeded"
+    must(api.patch("/connection", [{"key": "crm", "connection_type": "https", "access": "read", "disabled": True}]))
+    assert refusal(api.post(f"{PATH}/crm/test")) == (409, "Connection 'crm' is disabled.")
+
+
+def test_what_can_not_be_tried_is_refused(stack, api):
+    assert refusal(api.post(f"{PATH}/nobody/test")) == UNKNOWN
+    must(api.patch("/connection", [{"key": "crm", "connection_type": "https", "access": "read"}]))
+    assert refusal(api.post(f"{PATH}/crm/test")) == (409, "Connection 'crm' has no secrets, so no URL to call.")
+    assert refusal(api.get(f"{PATH}/crm/test/trl_none")) == (
+        404, "No test with id 'trl_none' found of endpoint 'crm'.")
+    must(api.put("/connection/crm/secret", {"url": "https://crm.example/hook", "authorization": "x"}))
+    stack.workers[0].stop()
+    ids = {ask_test(api) for _ in range(10)}
+    assert len(ids) == 10 and {test_of(api, test_id)["state"] for test_id in ids} == {"waiting"}
+    assert refusal(api.post(f"{PATH}/crm/test")) == (409, "10 test calls to 'crm' wait already.")
+
+
+def test_a_call_that_was_lost_with_its_worker_is_not_made_again(stack, api, receiver, db):
+    api.make_connection("crm", receiver.script("/crm", Hang()))
+    test_id = ask_test(api)
+    receiver.wait_calls(1, "/crm")
+    stack.workers[0].kill()
+    db.execute("update endpoint_trial set due_at = now() where id = %s", (test_id,))
+    stack.workers[0].start()
+    shown = wait_test(api, test_id)
+    assert (shown["state"], shown["outcome"], shown["status_code"]) == ("failed", "worker_lost", None)
+    assert len(receiver.calls("/crm")) == 1
+
+
+def test_test_calls_are_forgotten_after_a_week(stack, api, crm, db):
+    for age in 6, 8:
+        db.execute("insert into endpoint_trial (id, connection_id, created_at, outcome) select %s, id, "
+                   "now() - %s * interval '1 day', 'succeeded' from connection where key = 'crm'", (f"trl_{age}", age))
+    stack.workers[0].stop()
+    stack.workers[0].start()
+    wait_until(lambda: api.get(f"{PATH}/crm/test/trl_8").status_code == 404, 15, "the old one to be forgotten")
+    assert test_of(api, "trl_6")["state"] == "succeeded"
