@@ -1,8 +1,8 @@
-"""./dev demo: two privacy requests, judged by two services before they run.
+"""./dev demo: two privacy requests, judged by two services before they run, and one that services are told of while it
+runs, one of which halts it.
 
-The configuration is the example of the product's page on pre-approval webhooks. Both services are this
-program: it listens on loopback, answers docket's calls and then replies to docket-callback, as the services
-of a company would. What is told is what happened; anything else than expected ends the story with an error.
+The configuration is the examples of the product's pages on webhooks. All services are this program: it listens on
+loopback, answers docket's calls and then replies to docket-callback, as the services of a company would. What is told is what happened; anything else than expected ends the story with an error.
 """
 
 import os
@@ -12,12 +12,19 @@ import time
 
 from client import Api, must, must_all
 from events import Bus
-from receiver import Receiver, Reply
+from receiver import Answer, Receiver, Reply
 from stack import RUN, StackError, wait_until
 
 SERVICES = {  # connection -> path, and the webhook that calls it
     "my_service_config": ("/pre-approval-handler", "my_test_webhook", "My test webhook"),
     "my_other_service_config": ("/tickets/open-cases", "my_test_webhook_2", "My test webhook 2"),
+}
+STEPS = {  # connection -> path, and the webhook that calls it: kind, direction, key, name
+    "warehouse_config": ("/wake-up", "pre_execution", "one_way", "wake_up_snowflake_db",
+                         "Wake up Snowflake DB Webhook"),
+    "test_webhook_connection_config": ("/prepare", "pre_execution", "two_way", "prep_systems_webhook",
+                                       "Prep Systems Webhook"),
+    "app_config": ("/log-out", "post_execution", "two_way", "log_out_webhook", "Log out Webhook"),
 }
 POLICY = "default_access_policy"
 BOUND = 30  # seconds; all of it takes a fraction of one
@@ -51,7 +58,7 @@ def chapter(title):
 
 
 def said(method, path, note=""):
-    tell(f"  {method:<6}{path:<50} {faint(note)}")
+    tell(f"  {method:<6}{path:<58} {faint(note)}")
 
 
 class Clock:
@@ -93,6 +100,23 @@ class Services:
                         f"which answers {reply.status} {reply.body}")
         self.done.append(request_id)
 
+    def take_steps(self):
+        """The services around a run: the second one halts it, and goes on when it has found the phone number."""
+        halt = Answer(json={"halt": "true"})
+        found = {"derived_identity": {"phone_number": "+15555555555"}}
+        self.receiver.script("/wake-up", self.told(Answer()))
+        self.receiver.script("/prepare", self.told(halt, "answers halt: the request has to wait"))
+        self.receiver.script("/log-out", self.told(Answer(json={})))
+        return found
+
+    def told(self, answer, note=""):
+        def behave(receiver, handler, call):
+            body = call.json
+            self.clock.tell(f"{call.path} is called: {body['callback_type']}, {body['direction']}, "
+                            f"{faint(body['identity']['phone_number'] or 'no phone number yet')}  {note}")
+            answer(receiver, handler, call)
+        return behave
+
     def close(self):
         self.receiver.close()
 
@@ -117,6 +141,20 @@ def configure(api, services):
                 for key, (_, webhook, name) in SERVICES.items()]
     must(api.put("/dsr/webhook/pre_approval", webhooks))
     said("PUT", "/dsr/webhook/pre_approval", ", ".join(webhook["key"] for webhook in webhooks))
+    for kind in ("pre_execution", "post_execution"):  # what an earlier demo left
+        must(api.put(f"/dsr/policy/{POLICY}/webhook/{kind}", []))
+
+
+def configure_steps(api, services):
+    chapter("Three more are to be told while a request runs, one after another.")
+    for key, (path, *_) in STEPS.items():
+        api.make_connection(key, services.receiver.url(path))
+        said("PUT", f"/connection/{key}/secret", services.receiver.url(path))
+    for kind in ("pre_execution", "post_execution"):
+        webhooks = [{"connection_config_key": key, "direction": direction, "key": webhook, "name": name}
+                    for key, (_, when, direction, webhook, name) in STEPS.items() if when == kind]
+        must(api.put(f"/dsr/policy/{POLICY}/webhook/{kind}", webhooks))
+        said("PUT", f"/dsr/policy/{POLICY}/webhook/{kind}", ", ".join(webhook["key"] for webhook in webhooks))
 
 
 def make_request(api, services, email):
@@ -180,6 +218,25 @@ def second_story(api, services):
     follow(api, services, request_id, "pre_approval_not_eligible", "complete")
     show_timeline(api, request_id)
     expect_groups(api, request_id, "Request flagged for manual review by pre-approval webhooks", "Request approved")
+    return request_id
+
+
+def third_story(api, services):
+    configure_steps(api, services)
+    chapter("customer-3 asks. One service needs time to look something up: it halts the request, then resumes it.")
+    found = services.take_steps()
+    request_id, status = make_request(api, services, "customer-3@example.com")
+    follow(api, services, request_id, status, "paused")
+    call = services.receiver.wait_calls(1, "/prepare", request_id, timeout=BOUND)[0]
+    reply = services.receiver.reply(call, "resume", found)
+    if reply.status != 200:
+        raise StackError(f"docket-callback refused to resume: {reply.status} {reply.body}")
+    services.clock.tell(f"/prepare says {paint('32', 'resume')} to docket-callback, with the phone number it has found")
+    follow(api, services, request_id, "paused", "complete")
+    last = services.receiver.wait_calls(1, "/log-out", request_id, timeout=BOUND)[0]
+    if last.json["identity"]["phone_number"] != found["derived_identity"]["phone_number"]:
+        raise StackError("the webhook after the run was not told what was found before it")
+    show_timeline(api, request_id)
     return request_id
 
 
@@ -247,7 +304,7 @@ def main():
     services = Services(environment["DOCKET_CALLBACK_URL"])
     try:
         configure(api, services)
-        told = [first_story(api, services), second_story(api, services)]
+        told = [first_story(api, services), second_story(api, services), third_story(api, services)]
         show_events(bus, *told)
         where_next(environment, told[1])
     finally:
