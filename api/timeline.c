@@ -466,24 +466,33 @@ static void waiting_tell(struct api_call *call, const PGresult *rows, int row, s
                  });
 }
 
+static bool is_waiting(const struct timeline_subject *subject)
+{
+    return subject->status == PR_AWAITING_PRE_APPROVAL;
+}
+
+static struct db_args *waiting_args(struct api_call *call, const struct timeline_subject *subjects, int count)
+{
+    struct db_args *args = db_args_new(call->arena);
+    struct db_column *ids = db_array(args, DB_TEXT);
+
+    for (int i = 0; i < count; i++)
+        if (is_waiting(&subjects[i]))
+            db_add_text(ids, subjects[i].request_id);
+    return args;
+}
+
 /* Who has still to reply is no event: it is looked up, and told last. */
 static int waiting_read(struct api_call *call, struct timeline_subject *subjects, int count, struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
-    struct db_args *args = db_args_new(call->arena);
-    struct db_column *ids = db_array(args, DB_TEXT);
-    int waiting = 0, r;
+    int first = 0, r;
 
-    for (int i = 0; i < count; i++)
-        if (subjects[i].status == PR_AWAITING_PRE_APPROVAL) {
-            db_add_text(ids, subjects[i].request_id);
-            waiting++;
-        }
-    if (!waiting) {
-        (void)db_args_wire(args); /* gives the column's memory to the arena */
+    while (first < count && !is_waiting(&subjects[first]))
+        first++;
+    if (first == count)
         return 0;
-    }
-    r = db_run_planned(call->db, &SQL_timeline_waiting, args, &rows, err);
+    r = db_run_planned(call->db, &SQL_timeline_waiting, waiting_args(call, subjects, count), &rows, err);
     for (int row = 0; r == 0 && row < PQntuples(rows); row++)
         waiting_tell(call, rows, row, subject_of(subjects, count, db_get_text(rows, row, 0)));
     return r;
