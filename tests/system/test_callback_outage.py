@@ -11,8 +11,9 @@ import pytest
 import redis
 import requests
 
+from pausing import HALT, gates  # noqa: F401
 from replying import DONE, Replies, contradicts, not_awaited, outcome
-from utils import Answer, Callback, Proxy, wait_until
+from utils import Answer, Callback, Proxy, must, wait_until
 
 AWAY = (503, "Service Unavailable")
 
@@ -216,3 +217,54 @@ def test_it_ends_in_time_and_answers_what_is_under_way(outage, stack, say, asked
     caller.join()
     assert answers == [AWAY]
     assert outage.program.exit_code == 0
+
+
+# --- resumes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("harm", ["refuse", "mute"])
+def test_a_resume_without_postgresql_is_to_come_again(outage, gates, api, harm):
+    """And a pre-approval reply beside it is taken as ever."""
+    gates.build(gate=HALT)
+    request_id = gates.request()
+    outage.program.start()
+    getattr(outage.postgres, harm)()
+    began = time.monotonic()
+    answer = gates.resume("gate", request_id, url=outage.program.url)
+    assert outcome(answer) == AWAY and answer.headers["Retry-After"]
+    assert time.monotonic() - began < 6
+    began = time.monotonic()
+    assert outcome(gates.resume("gate", request_id, url=outage.program.url)) == AWAY
+    assert time.monotonic() - began < 1, "it is known to be away"
+    assert api.status(request_id) == "paused"
+    outage.postgres.open()
+    wait_until(lambda: gates.resume("gate", request_id, url=outage.program.url).status_code == 200, 20,
+               "it to be taken again")
+    api.wait_status(request_id, "complete")
+
+
+def test_a_resume_needs_neither_kafka_nor_redis(outage, gates, api):
+    gates.build(gate=HALT)
+    request_id = gates.request()
+    outage.program.start()
+    outage.kafka.refuse()
+    outage.redis.refuse()
+    assert must(gates.resume("gate", request_id, url=outage.program.url))["status"] == "in_processing"
+    api.wait_status(request_id, "complete", timeout=40)  # by a worker's relay
+
+
+def test_replies_are_answered_while_the_outbox_cannot_be_cleared(outage, gates):
+    """A resume's row in the outbox is the janitor's to clear. A PostgreSQL that is mute must not keep it from telling
+    what Kafka has taken, by which replies are answered."""
+    gates.build(gate=HALT)
+    request_id = gates.request()
+    outage.program.start()
+    outage.wait_states(kafka="up")
+    outage.kafka.mute()  # what the resume publishes is not acknowledged yet
+    must(gates.resume("gate", request_id, url=outage.program.url))
+    outage.postgres.mute()
+    outage.kafka.open()
+    replies, unknown = gates.replies, f"pri_{uuid.uuid4()}"
+    token = replies.token("pre_any", unknown)
+    wait_until(lambda: outcome(replies.post(unknown, "eligible", token, outage.program.url)) == DONE, 20,
+               "replies to be taken on their token")
