@@ -216,15 +216,20 @@ static int batch_append(struct api_call *call, struct batch *batch, struct err *
 
 static int batch_settle(struct api_call *call, const struct batch *batch, struct err *err)
 {
-    struct db_args *args = db_args_new(call->arena);
-    struct db_column *requests = db_array(args, DB_TEXT), *ids = db_array(args, DB_TEXT);
+    struct db_column *requests, *ids;
+    struct db_args *args;
 
+    if (!batch->count)
+        return 0;
+    args = db_args_new(call->arena);
+    requests = db_array(args, DB_TEXT);
+    ids = db_array(args, DB_TEXT);
     for (int i = 0; i < batch->count; i++) {
         db_add_text(requests, batch->entries[i].request_id);
         db_add_text(ids, batch->ids[i]);
     }
     db_time(args, usec_now());
-    return batch->count ? run_planned(call, &SQL_redelivery_settle, args, err) : 0;
+    return run_planned(call, &SQL_redelivery_settle, args, err);
 }
 
 static int batch_transact(struct api_call *call, struct redelivery *each, int count, struct batch *batch,

@@ -309,6 +309,23 @@ def test_several_of_a_request_are_called_anew_at_once(api, receiver, identity, b
                             if event.type == "docket.request.webhook_redelivered.v1"]) == 2, 15, "both events")
 
 
+def test_what_was_delivered_is_called_anew_when_the_request_is_over(api, receiver, identity, bus):
+    """And changes nothing of it: the request stays complete, its second reply comes too late."""
+    api.make_webhooks(receiver, crm=[Reply("eligible"), Answer(503), Reply("eligible")])
+    request_id = api.create_request(identity())["id"]
+    api.wait_status(request_id, "complete")
+    delivery = wait_settled(api, request_id, "delivered")[0]
+    must(redeliver(api, delivery), 202)
+    assert wait_settled(api, request_id, "given_up")[0]["attempt_count"] == 2
+    must(redeliver(api, delivery), 202)
+    assert wait_settled(api, request_id, "delivered")[0]["attempt_count"] == 3
+    calls = receiver.calls("/crm", request_id)
+    assert len(calls) == 3 and calls[2].json["privacy_request_status"] == "complete"
+    assert api.status(request_id) == "complete"
+    assert [attempt["outcome"] for attempt in one_of(api, delivery)["attempts"]] == [
+        "succeeded", "http_5xx", "succeeded"]
+
+
 @pytest.mark.parametrize("state", ["delivered", "skipped", "held"])
 def test_what_was_settled_otherwise_may_be_called_anew(stack, api, failed, db, state):
     delivery = failed()

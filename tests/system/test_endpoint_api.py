@@ -1,7 +1,9 @@
 """Endpoints: how they fare, how fast and how often they are called, whether they are called at all."""
 
 import json
+import os
 import re
+import subprocess
 import time
 import uuid
 from datetime import datetime, timedelta, timezone
@@ -11,7 +13,7 @@ import redis
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from configuring import KEY_RULE, assert_scope, errors, refusal, sweeps  # noqa: F401
-from utils import Answer, Close, Hang, Proxy, must, redirect, wait_until, worker_settings
+from utils import ROOT, Answer, Close, Hang, Proxy, must, redirect, wait_until, worker_settings
 
 PATH = "/docket/endpoint"
 MEMBERS = ["key", "name", "disabled", "paused_at", "paused_reason", "rate_limit", "retry_schedule", "signing", "breaker",
@@ -453,3 +455,24 @@ def test_test_calls_are_forgotten_after_a_week(stack, api, crm, db):
     stack.workers[0].start()
     wait_until(lambda: api.get(f"{PATH}/crm/test/trl_8").status_code == 404, 15, "the old one to be forgotten")
     assert test_of(api, "trl_6")["state"] == "succeeded"
+
+
+# --- in the documentation ----------------------------------------------------------------------------------
+
+
+def test_the_documentation_s_examples_work(stack, api, receiver, identity):
+    api.make_webhooks(receiver, crm=[Answer(503), Answer(), Answer()])
+    request_id = api.create_request(identity())["id"]
+    wait_until(lambda: show(api)["given_up_24h"] == 1, 15, "the call to be given up")
+    environment = os.environ | {"DOCKET_API_URL": api.url,
+                                "TOKEN": api.session.headers["Authorization"].removeprefix("Bearer ")}
+
+    def run(example):
+        return json.loads(subprocess.run(["bash", "-euo", "pipefail", "-c", example], env=environment, check=True,
+                                         capture_output=True, timeout=60).stdout)
+
+    text = (ROOT / "docs/deliveries.md").read_text()
+    listing, redelivering, trying = map(run, re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    assert request_id in [item["request_id"] for item in listing["items"]]
+    assert redelivering == {"redelivered": 1, "refused": 0} | OVER
+    assert trying["endpoint"] == "crm" and trying["state"] == "succeeded"
