@@ -184,6 +184,7 @@ static void do_move(struct engine *engine, struct work *work, const struct plan_
 /* --- decisions: a run -------------------------------------------------------------------------------- */
 
 static void do_call(struct engine *engine, struct work *work, const struct plan_step *step);
+static void do_hold(struct engine *engine, struct work *work, const struct plan_step *step);
 
 /* As the steps' statement wrote it. */
 static void put_step(struct work *work, const struct settle_item *item)
@@ -207,12 +208,13 @@ static void put_step(struct work *work, const struct settle_item *item)
                          });
 }
 
-/* The call that was owed is made at once, by whoever owed it: its lease runs. */
+/* The call that was owed is made at once, by whoever owed it: its lease runs. To a paused endpoint it is owed too, and
+ * held. */
 static void stepped(void *context, struct settle_item *item, bool won)
 {
     struct engine *engine = context;
     struct work *work = item->work;
-    struct plan_step call = { .kind = PLAN_CALL };
+    struct plan_step call = { .word = "endpoint_paused" };
 
     if (!won) {
         look_again(engine, work);
@@ -227,7 +229,8 @@ static void stepped(void *context, struct settle_item *item, bool won)
     }
     call.delivery = request_delivery(work->request, item->delivery_id);
     call.webhook = catalog_webhook_by_id(work->catalog, item->webhook_id);
-    do_call(engine, work, &call);
+    call.kind = call.webhook->connection->paused ? PLAN_HOLD : PLAN_CALL;
+    (call.kind == PLAN_HOLD ? do_hold : do_call)(engine, work, &call);
 }
 
 static struct settle_item *step_new(struct engine *engine, struct work *work, const struct plan_step *step,
@@ -362,7 +365,7 @@ static void do_hold(struct engine *engine, struct work *work, const struct plan_
 
     item->due_at = hold ? USEC_NONE : item->entry.time;
     item->entry.type = hold ? EVENT_WEBHOOK_HELD : EVENT_WEBHOOK_RELEASED;
-    item->entry.payload = event_webhook(work->arena, work->request_id, &names, hold ? step->word : NULL);
+    item->entry.payload = event_webhook(work->arena, work->request_id, &names, step->word);
     settle_submit(engine->parts.settle, item);
 }
 

@@ -397,6 +397,8 @@ static void plan_release(struct plan *plan, const struct delivery *delivery, con
     step = step_add(plan, PLAN_RELEASE);
     step->delivery = delivery;
     step->webhook = webhook;
+    if (delivery->kind != WEBHOOK_PRE_APPROVAL)
+        step->word = "endpoint_paused"; /* a run does not wait for a disabled connection */
 }
 
 static void plan_approval_review(const struct request *request, const struct catalog *catalog, struct plan *plan)

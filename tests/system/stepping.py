@@ -49,11 +49,16 @@ def make_steps(api, receiver, when="pre", policy=POLICY, **steps):
     return put_steps(api, when, *(element(name, step.direction) for name, step in steps.items()), policy=policy)
 
 
-def start(api, identity, policy=POLICY, **more):
-    """A request that a person has approved; `identity` makes one, or is an address."""
-    request_id = api.create_request(identity if isinstance(identity, str) else identity(), policy, **more)["id"]
+def start(api, who, policy=POLICY, **more):
+    """A request that a person has approved; `who` is an address, or makes one."""
+    request_id = api.create_request(who if isinstance(who, str) else who(), policy, **more)["id"]
     api.approve(request_id)
     return request_id
+
+
+def cancel(api, request_id):
+    """Also at the end of a test: what stands in a run goes on with the webhooks of the next one."""
+    return must_all(api.patch("/privacy-request/administrate/cancel", {"request_ids": [request_id]}))[0]
 
 
 def order(receiver, request_id):

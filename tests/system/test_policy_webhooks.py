@@ -3,13 +3,14 @@
 One attempt only: what further ones do is in test_policy_retry.py.
 """
 
+import re
 import socket
 
 import pytest
 
-from stepping import (deliveries, free_port, go_on, halt, make_steps, one_way, order, start, told, two_way,
+from stepping import (deliveries, free_port, go_on, halt, make_steps, one_way, order, put_steps, start, told, two_way,
                       wait_told)
-from utils import Answer, Close, Hang, must, redirect, worker_settings
+from utils import Answer, Close, Hang, must, must_all, redirect, worker_settings
 
 BOTH = pytest.mark.parametrize("when", ["pre", "post"])
 FAILED = "Webhook 'crm' returned an error: Client call failed with status code '{}'"
@@ -256,3 +257,156 @@ def test_halt_before_a_run_pauses_it(api, receiver, identity):
 def test_halt_is_ignored_otherwise(api, receiver, identity, when, step):
     request = expect_complete(api, receiver, run_between(api, receiver, identity, when, step(halt())))
     assert request["paused_at"] is None
+
+
+# --- what is sent ------------------------------------------------------------------------------------------------
+
+BODY = {"privacy_request_id", "privacy_request_status", "direction", "callback_type", "identity", "policy_action",
+        "privacy_request", "timestamp"}
+REQUEST = {"id", "external_id", "status", "requested_at", "started_processing_at", "finished_processing_at",
+           "reviewed_at", "reviewed_by", "finalized_at", "finalized_by", "submitted_by",
+           "custom_privacy_request_fields_approved_by", "identity_verified_at",
+           "custom_privacy_request_fields_approved_at", "client_id", "origin", "policy_id", "policy", "property_id",
+           "cancel_reason", "canceled_at", "consent_preferences", "source", "paused_at", "due_date", "days_left",
+           "custom_fields", "location"}
+REPLY_HEADERS = ["reply-to", "reply-to-token", "reply-to-eligible", "reply-to-not-eligible", "reply-to-approve",
+                 "reply-to-deny"]
+
+
+@BOTH
+@pytest.mark.parametrize("step", [one_way, two_way])
+@pytest.mark.parametrize("policy, action", [("default_access_policy", "access"), ("default_erasure_policy", "erasure")])
+def test_the_body_of(api, receiver, identity, when, step, policy, action):
+    """webhooks-out.md 2 and 3: every key is there, with what is so at this moment."""
+    make_steps(api, receiver, when, policy, crm=step())
+    email = identity()
+    request_id = start(api, email, policy, external_id="ours-1", location="us_ca")
+    api.wait_status(request_id, "complete")
+    body = receiver.calls("/crm", request_id)[0].json
+    assert set(body) == BODY and set(body["privacy_request"]) == REQUEST
+    assert {name: body[name] for name in BODY - {"privacy_request", "timestamp"}} == {
+        "privacy_request_id": request_id, "privacy_request_status": "in_processing",
+        "direction": step().direction, "callback_type": when, "policy_action": action,
+        "identity": {"email": email, "phone_number": None, "ga_client_id": None, "ljt_readerID": None,
+                     "fides_user_device_id": None, "external_id": None}}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?", body["timestamp"])
+    request = body["privacy_request"]
+    assert (request["id"], request["status"], request["external_id"], request["location"]) == (
+        request_id, "in_processing", "ours-1", "US-CA")
+    assert request["started_processing_at"] and request["reviewed_at"] and request["finished_processing_at"] is None
+    assert (request["policy"]["key"], request["policy"]["rules"][0]["action_type"]) == (policy, action)
+
+
+@BOTH
+@pytest.mark.parametrize("step", [one_way, two_way])
+def test_reply_headers_of(api, receiver, identity, when, step):
+    """Only who may halt a run is told where to reply."""
+    make_steps(api, receiver, when, crm=step())
+    request_id = start(api, identity)
+    api.wait_status(request_id, "complete")
+    headers = receiver.calls("/crm", request_id)[0].headers
+    if (when, step) == ("pre", two_way):
+        assert headers["reply-to"] == f"/privacy-request/{request_id}/resume"
+        assert headers["reply-to-token"].count(".") == 4
+        assert [name for name in REPLY_HEADERS if headers[name]] == ["reply-to", "reply-to-token"]
+    else:
+        assert [name for name in REPLY_HEADERS if headers[name]] == []
+    assert headers["Authorization"] == "test_authorization"
+    assert headers["Content-Type"] == "application/json"
+
+
+def test_one_after_another_in_their_order(api, receiver, identity):
+    """The next call starts after the answer to the one before."""
+    slow = Answer(json={"halt": False}, delay=0.2)
+    make_steps(api, receiver, "pre", a=two_way(slow), b=one_way(slow), c=two_way(slow))
+    make_steps(api, receiver, "post", d=one_way(slow), e=two_way(slow))
+    request_id = start(api, identity)
+    api.wait_status(request_id, "complete")
+    calls = receiver.calls(request_id=request_id)
+    assert [call.path for call in calls] == ["/a", "/b", "/c", "/d", "/e"]
+    assert all(later.time - earlier.time >= 0.2 for earlier, later in zip(calls, calls[1:]))
+
+
+def test_all_of_them_run_after_the_approval(api, receiver, identity):
+    api.make_webhooks(receiver, ask=Answer())
+    make_steps(api, receiver, "pre", before=two_way())
+    make_steps(api, receiver, "post", after=one_way())
+    request_id = api.create_request(identity())["id"]
+    call = receiver.wait_calls(1, "/ask", request_id)[0]
+    assert order(receiver, request_id) == ["ask"]
+    assert receiver.reply(call, "eligible").status == 200
+    api.wait_status(request_id, "complete")
+    assert order(receiver, request_id) == ["ask", "before", "after"]
+
+
+# --- derived identity ------------------------------------------------------------------------------------------
+
+
+def identities(receiver, request_id):
+    """What each webhook was told about the person, the values that are known."""
+    return {call.path[1:]: {name: value for name, value in call.json["identity"].items() if value is not None}
+            for call in receiver.calls(request_id=request_id)}
+
+
+def test_what_a_webhook_derives_is_known_after_it_and_not_before(api, receiver, identity):
+    email, phone = identity(), identity.phone()
+    found, other = identity.derived("Found.Later@EXAMPLE.com"), identity.derived("another@example.com")
+    loyalty = identity.custom()
+    make_steps(api, receiver, "pre", a=one_way(go_on(email=identity.derived("not-read@example.com"))),
+               b=two_way(go_on(email=found, phone_number=None, loyalty_id=loyalty)), c=one_way())
+    make_steps(api, receiver, "post", d=two_way(go_on(email=other)), e=one_way())
+    request_id = start(api, email, identity={"email": email, "phone_number": phone})
+    api.wait_status(request_id, "complete")
+    before = {"email": email, "phone_number": phone}
+    after = before | {"email": "Found.Later@example.com", "loyalty_id": loyalty}
+    assert identities(receiver, request_id) == {"a": before, "b": before, "c": after, "d": after,
+                                                "e": after | {"email": other}}
+    shown = api.find(request_id, include_identities=True)["identity"]
+    assert shown["email"]["value"] == email and "loyalty_id" not in shown  # what was given stays what it was
+
+
+def test_what_a_reply_to_a_halt_derives_is_known_after_it(api, receiver, identity):
+    email, answered, replied = identity(), identity.email("answered"), identity.email("replied")
+    phone = identity.phone()
+    make_steps(api, receiver, a=two_way(halt(email=answered, phone_number=phone)), b=two_way())
+    request_id = start(api, email)
+    api.wait_status(request_id, "paused")
+    reply = receiver.reply(receiver.calls("/a", request_id)[0], "resume", {"derived_identity": {"email": replied}})
+    assert reply.status == 200
+    api.wait_status(request_id, "complete")
+    assert identities(receiver, request_id) == {"a": {"email": email}, "b": {"email": replied, "phone_number": phone}}
+
+
+def test_an_answer_that_is_not_valid_derives_nothing(api, receiver, identity):
+    email = identity()
+    make_steps(api, receiver, "pre", a=two_way(go_on(email=identity.derived("half@example.com"), phone_number="1"),
+                                               go_on()), b=one_way())
+    request_id = start(api, email)
+    api.wait_status(request_id, "error")
+    must(api.post(f"/privacy-request/{request_id}/retry"))
+    api.wait_status(request_id, "complete")
+    assert identities(receiver, request_id)["b"] == {"email": email}
+
+
+# --- a policy without rules ------------------------------------------------------------------------------------
+
+
+def test_a_policy_without_rules_is_told_after_the_webhooks_before(api, receiver, identity):
+    """lifecycle.md 7: step 4 comes after step 3."""
+    name = f"empty_{identity.derived()[-8:]}"
+    must_all(api.patch("/dsr/policy", [{"name": name, "key": name}]))
+    make_steps(api, receiver, "pre", name, before=two_way())
+    make_steps(api, receiver, "post", name, after=one_way())
+    request_id = start(api, identity, name)
+    request = api.wait_status(request_id, "error")
+    assert told(api, request_id, "Policy validation") == [f"Policy with key {name} must contain at least one Rule."]
+    assert receiver.calls("/before", request_id)[0].json["policy_action"] is None
+    assert request["resume_endpoint"] == f"/privacy-request/{request_id}/retry"
+    must_all(api.patch(f"/dsr/policy/{name}/rule", [{
+        "name": f"{name} rule", "action_type": "erasure",
+        "masking_strategy": {"strategy": "null_rewrite", "configuration": {}}}]))
+    must(api.post(f"/privacy-request/{request_id}/retry"))
+    api.wait_status(request_id, "complete")
+    assert order(receiver, request_id) == ["before", "after"]
+    put_steps(api, "pre", policy=name)
+    put_steps(api, "post", policy=name)

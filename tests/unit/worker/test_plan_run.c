@@ -366,6 +366,7 @@ static void what_was_held_for_a_paused_endpoint_is_released(void **state)
     world->connections[0].paused = false;
     plan_review(&world->request, &world->catalog, &world->plan);
     assert_int_equal(world->plan.steps[0].kind, PLAN_RELEASE);
+    assert_string_equal(world->plan.steps[0].word, "endpoint_paused");
 }
 
 static void a_run_that_waits_on_nobody_is_found_by_a_review(void **state)
