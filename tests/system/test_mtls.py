@@ -169,6 +169,23 @@ def test_a_new_certificate_goes_with_the_next_call(api, identity, company, endpo
     assert [name for _, name, _ in seen] == ["old", "new"]
 
 
+def test_a_token_endpoint_is_asked_with_the_same_certificates(api, identity, db, company, endpoint):
+    seen = []
+    receiver = endpoint(clients=company)
+    connect(api, "crm", receiver.script("/crm", remember(seen)), ca_certificate=company.pem,
+            **as_client(company.issue("docket")))
+
+    def give(receiver, handler, call):
+        seen.append((call.path, peer(handler), handler.client_address))
+        Answer(json={"access_token": identity.derived()})(receiver, handler, call)
+
+    must(api.put("/connection/crm/oauth", {"grant_type": "client_credentials", "client_id": "id",
+                                           "client_secret": "secret", "token_url": receiver.script("/token", give)}))
+    api.set_pre_approval(("crm", "crm"))
+    assert outcome(api, identity, db) == [(200, "succeeded")]
+    assert [(path, name) for path, name, _ in seen] == [("/token", "docket"), ("/crm", "docket")]
+
+
 def test_a_private_ca_is_one_connection_s_own(api, identity, db, company, endpoint):
     """The other one calls the same endpoint without it, after a connection to it was made and kept."""
     receiver = endpoint()
