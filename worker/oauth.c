@@ -302,7 +302,8 @@ static void form_add(struct buf *buf, const char *text)
 static char *basic_header(const struct catalog_oauth *oauth, struct arena *arena)
 {
     static const char name[] = "Authorization: Basic ";
-    const char *id = oauth->client_id ? oauth->client_id : "", *secret = oauth->client_secret ? oauth->client_secret : "";
+    const char *id = oauth->client_id ? oauth->client_id : "";
+    const char *secret = oauth->client_secret ? oauth->client_secret : "";
     struct buf pair = BUF_INIT(3 * (strlen(id) + strlen(secret)) + 1);
     size_t size;
     char *line;
