@@ -561,6 +561,17 @@ static void judge_success(const struct judgement *judgement)
     keep_derived(judgement, &answer);
 }
 
+/* What no other attempt can change: the address may not be called, or is none. Of the token's endpoint too. */
+static bool is_hopeless(const char *outcome)
+{
+    static const char *const words[] = { "address_blocked", "bad_url", "token_address_blocked", "token_bad_url" };
+
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (!strcmp(words[i], outcome))
+            return true;
+    return false;
+}
+
 static void judge_failure(const struct judgement *judgement)
 {
     const struct http_answer *answer = judgement->answer;
@@ -569,11 +580,10 @@ static void judge_failure(const struct judgement *judgement)
     struct settle_item *item = judgement->item;
     struct retry_rule rule = rule_of(judgement);
     usec_t due_date = call->work->request->due_date, now = item->entry.time;
-    bool blocked = !strcmp(answer->outcome, "address_blocked") || !strcmp(answer->outcome, "bad_url");
 
     if (answer->status == 401 && call->bearer_was_cached)
         item->due_at = now; /* the token may have aged: once more with a fresh one */
-    else if (!blocked && retry_is_worth(answer->status))
+    else if (!is_hopeless(answer->outcome) && retry_is_worth(answer->status))
         item->due_at = retry_next(&rule, item->attempt - delivery->base, answer->retry_after,
                                   due_date > now ? due_date : USEC_NONE, chance(), now);
     item->state = item->due_at == USEC_NONE ? DELIVERY_GIVEN_UP : DELIVERY_WAITING;
