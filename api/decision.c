@@ -113,14 +113,6 @@ static int batch_plan(const struct decision *decision, struct decision_case *cas
 
 /* --- writing ------------------------------------------------------------------------------------------- */
 
-/* Planned as it runs: a plan that was made while a table was small would read the whole of a large one. */
-static int run_planned(struct api_call *call, const struct sql *sql, struct db_args *args, struct err *err)
-{
-    _cleanup_(db_result_freep) PGresult *ignored = NULL;
-
-    return db_run_planned(call->db, sql, args, &ignored, err);
-}
-
 static bool has_won(const struct decision_case *of)
 {
     return of->fate == DECISION_OPEN && of->entry.seq;
@@ -138,7 +130,7 @@ static int write_reasons(const struct decision *decision, const struct decision_
         db_add_text(ids, cases[i].id);
         db_add_bytes(reasons, cases[i].reason.data, cases[i].reason.length);
     }
-    return run_planned(decision->call, &SQL_decision_reasons, args, err);
+    return db_do_planned(decision->call->db, &SQL_decision_reasons, args, err);
 }
 
 static int end_calls(const struct decision *decision, const struct decision_case *cases, int count, struct err *err)
@@ -150,7 +142,7 @@ static int end_calls(const struct decision *decision, const struct decision_case
         if (has_won(&cases[i]))
             db_add_text(ids, cases[i].id);
     db_time(args, decision->call->now);
-    return run_planned(decision->call, &SQL_decision_end_calls, args, err);
+    return db_do_planned(decision->call->db, &SQL_decision_end_calls, args, err);
 }
 
 static int entries_of(struct decision_case *cases, int count, struct journal_entry **entries)
@@ -171,7 +163,7 @@ static int batch_transact(const struct decision *decision, struct decision_case 
     int r = 0;
 
     if (decision->ends_calls)
-        r = run_planned(call, &SQL_decision_lock, args_of_open(decision, cases, count), err);
+        r = db_do_planned(call->db, &SQL_decision_lock, args_of_open(decision, cases, count), err);
     if (r == 0)
         r = journal_append(call->db, entries, entry_count, publisher_source(call->api->publisher), call->arena, err);
     if (r == 0 && decision->reason)

@@ -494,6 +494,13 @@ int db_do(struct db *db, const struct sql *sql, struct db_args *args, struct err
     return db_run(db, sql, args, &result, err);
 }
 
+int db_do_planned(struct db *db, const struct sql *sql, struct db_args *args, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *ignored = NULL;
+
+    return db_run_planned(db, sql, args, &ignored, err);
+}
+
 static int db_command(struct db *db, const char *text, struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *result = db_send_text(db, text);

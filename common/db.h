@@ -72,8 +72,9 @@ int db_run(struct db *db, const struct sql *sql, struct db_args *args, PGresult 
  * rare, as a plan made while a table was small would read the whole of a large one. */
 int db_run_planned(struct db *db, const struct sql *sql, struct db_args *args, PGresult **ret,
                    struct err *err) MUST_CHECK;
-/* As db_run(), the rows thrown away. */
+/* As db_run() and db_run_planned(), the rows thrown away. */
 int db_do(struct db *db, const struct sql *sql, struct db_args *args, struct err *err) MUST_CHECK;
+int db_do_planned(struct db *db, const struct sql *sql, struct db_args *args, struct err *err) MUST_CHECK;
 
 /* A transaction of several calls. After a failure within it, only db_rollback() is allowed. */
 int db_begin(struct db *db, struct err *err) MUST_CHECK;

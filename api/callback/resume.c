@@ -246,7 +246,7 @@ static int lock_calls(struct resume_queue *queue, struct resume *const *resumes,
         db_add_text(requests, resumes[i]->of.request_id);
         db_add_text(ids, resumes[i]->delivery_id);
     }
-    return db_do(queue->db, &SQL_resume_lock, args, err);
+    return db_do_planned(queue->db, &SQL_resume_lock, args, err);
 }
 
 /* Of those that won. */
@@ -264,7 +264,7 @@ static int settle(struct resume_queue *queue, struct resume *const *resumes, int
         db_add_bytes(sealed, resumes[i]->sealed.data, resumes[i]->sealed.length);
     }
     db_time(args, usec_now());
-    return db_do(queue->db, &SQL_resume_settle, args, err);
+    return db_do_planned(queue->db, &SQL_resume_settle, args, err);
 }
 
 static const char *render(const PGresult *rows, int row, const char *policy_json, struct arena *arena)

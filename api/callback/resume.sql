@@ -5,10 +5,10 @@ select w.id is not null, p.id is not null, coalesce(p.deleted_at is not null, fa
        coalesce(d.passed, false), coalesce(d.halted, false), d.resumed_at is not null,
        p.seq, w.key, d.id, k.key_id, k.wrapped
 from unnest($1::text[], $2::text[]) with ordinality as i(request_id, webhook_id, place)
-left join privacy_request p on p.id = i.request_id
+-- With their limits these are looked up by the request, even while a young table has no statistics.
+left join lateral (select q.* from privacy_request q where q.id = i.request_id limit 1) p on true
 left join policy_webhook w on w.id = i.webhook_id and w.kind = 'pre'
-left join request_key k on k.request_id = i.request_id
--- With its limit it is looked up by the request, even while a young table has no statistics.
+left join lateral (select q.key_id, q.wrapped from request_key q where q.request_id = i.request_id limit 1) k on true
 left join lateral (select d.* from webhook_delivery d
                    where d.request_id = i.request_id and d.webhook_id = i.webhook_id limit 1) d on true
 order by i.place

@@ -58,6 +58,9 @@ class Gates:
                                                   (request_id,))]
 
     def clear(self):
+        """Runs under way end first: they would go by the lists of whoever comes next."""
+        under_way = {"filters": {"status": ["approved", "in_processing", "paused"]}}
+        must(self.api.patch("/privacy-request/administrate/cancel", under_way))
         for when in ("pre_execution", "post_execution"):
             if self.ids:
                 must(self.api.put(f"/dsr/policy/{POLICY}/webhook/{when}", []))

@@ -29,7 +29,7 @@ class Early:
     """Replies before it answers that it halts."""
 
     def __init__(self, gates, *bodies):
-        self.gates, self.bodies, self.answers = gates, bodies or ({},), []
+        self.gates, self.bodies, self.answers = gates, bodies, []
 
     def __call__(self, receiver, handler, call):
         token = call.headers["reply-to-token"]
