@@ -155,7 +155,7 @@ def test_a_restarted_worker_makes_the_attempts_that_are_due(stack, api, receiver
 # --- what ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 410, 422, 500, 502])
+@pytest.mark.parametrize("status", [400, 401, 404, 422, 500, 502])
 def test_what_is_made_again_and_what_is_not(api, receiver, identity, db, status):
     request_id = ask(api, receiver, identity, Answer(status))
     made = wait_delivery(db, request_id, "given_up")
@@ -163,6 +163,22 @@ def test_what_is_made_again_and_what_is_not(api, receiver, identity, db, status)
         assert made == [(number, status, "http_5xx") for number in range(1, ATTEMPTS + 1)]
     else:
         assert made == [(1, status, "http_4xx")]
+
+
+def test_an_endpoint_that_is_gone_is_paused_and_its_calls_are_held(api, receiver, identity, db, stack):
+    request_id = ask(api, receiver, identity, Answer(410), Reply("eligible"))
+    assert wait_delivery(db, request_id, "held") == [(1, 410, "http_4xx")]
+    shown = must(api.get("/docket/endpoint/crm"))
+    assert shown["paused_reason"] == "gone" and shown["paused_at"]
+    told = api.timeline(request_id)["Webhook: crm"]
+    assert "410" in told[-1]["message"]
+    assert 'docket_endpoints_paused_total{endpoint="crm"} 1' in stack.workers[0].metrics()
+    other = api.create_request(identity())["id"]  # it is not called again, not even for another request
+    wait_delivery(db, other, "held")
+    assert len(receiver.calls("/crm")) == 1
+    must(api.post("/docket/endpoint/crm/resume"))
+    for waiting in (request_id, other):
+        api.wait_status(waiting, "complete")
 
 
 @pytest.mark.parametrize("status", [408, 425, 429])
