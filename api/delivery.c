@@ -17,7 +17,7 @@ enum { LOOK_MAX = 20000, VALUES_MAX = 16, CURSOR_CHARS_MAX = 512, PAGE_SIZE = 50
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 #define TIME_MAX ((usec_t)1 << 56) /* beyond the year 4000 */
 
-const char *const delivery_states[] = { "waiting", "held", "delivered", "given_up", "skipped", NULL };
+static const char *const states[] = { "waiting", "held", "delivered", "given_up", "skipped", NULL };
 
 /* --- cursors ------------------------------------------------------------------------------------------- */
 
@@ -118,7 +118,7 @@ static json_object *delivery_object(const struct api_call *call, const PGresult 
 
 static const char *const kinds[] = { "pre_approval", "pre", "post", NULL };
 
-static const struct schema state_schema = { .type = SCHEMA_STRING, .words = delivery_states };
+static const struct schema state_schema = { .type = SCHEMA_STRING, .words = states };
 static const struct schema kind_schema = { .type = SCHEMA_STRING, .words = kinds };
 
 static const struct schema_field query_fields[] = {
@@ -398,6 +398,13 @@ json_object *delivery_answer_text(const void *bytes, size_t length)
     return json_object_new_string_len(text.length ? text.data : "", (int)text.length);
 }
 
+json_object *delivery_duration(const PGresult *rows, int row, int column)
+{
+    if (db_is_null(rows, row, column))
+        return NULL;
+    return json_object_new_double((double)db_get_int(rows, row, column) / (double)USEC_PER_MS);
+}
+
 /* Of one delivery: what its attempts are shown with. */
 struct showing {
     struct api_call *call;
@@ -449,9 +456,10 @@ static json_object *attempt_object(const struct showing *showing, const PGresult
     } members[] = {
         { "number", json_object_new_int64(db_get_int(rows, row, A_ATTEMPT)) },
         { "started_at", api_json_time(started_at) },
-        { "duration_ms", json_object_new_double((double)db_get_int(rows, row, A_DURATION) / (double)USEC_PER_MS) },
+        { "duration_ms", delivery_duration(rows, row, A_DURATION) },
         { "address", api_json_text(db_get_text(rows, row, A_ADDRESS)) },
-        { "status_code", db_is_null(rows, row, A_STATUS) ? NULL : json_object_new_int64(db_get_int(rows, row, A_STATUS)) },
+        { "status_code",
+          db_is_null(rows, row, A_STATUS) ? NULL : json_object_new_int64(db_get_int(rows, row, A_STATUS)) },
         { "outcome", api_json_text(db_get_text(rows, row, A_OUTCOME)) },
         { "headers", headers_object(showing, started_at, db_get_text(rows, row, A_HEADERS)) },
         { "answer", answer_shown(showing, rows, row) },

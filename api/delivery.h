@@ -26,5 +26,5 @@ int delivery_cursor_param(struct api_call *call, const char *where, const char *
 /* What an endpoint answered, as text: cut, and what is no UTF-8 replaced by U+FFFD. NULL for none. */
 json_object *delivery_answer_text(const void *bytes, size_t length);
 
-/* What a caller may ask to be redelivered. */
-extern const char *const delivery_states[]; /* waiting, held, delivered ...; ends with NULL */
+/* A column of microseconds in milliseconds; null stays null. */
+json_object *delivery_duration(const PGresult *rows, int row, int column);

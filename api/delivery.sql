@@ -13,7 +13,8 @@ with recursive endpoint as (
     union all
     select unnest($1::text[])
 ), looked as (
-    select d.*, row_number() over (partition by e.id order by d.created_at desc, d.request_id desc, d.id desc) as place
+    select d.*,
+           row_number() over (partition by e.id order by d.created_at desc, d.request_id desc, d.id desc) as place
     from chosen e cross join lateral (
         select w.request_id, w.id, w.kind, w.webhook_id, w.connection_id, w.state, w.attempts, w.due_at, w.outcome,
                w.problem, w.created_at, w.settled_at, w.run, w.redelivery, w.worker

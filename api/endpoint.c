@@ -594,9 +594,7 @@ static json_object *trial_object(struct api_call *call, const PGresult *rows)
         { "state", api_json_text(trial_state(rows)) },
         { "created_at", api_json_time(db_get_time(rows, 0, T_CREATED_AT)) },
         { "started_at", api_json_time(db_get_time(rows, 0, T_STARTED_AT)) },
-        { "duration_ms", db_is_null(rows, 0, T_DURATION)
-                             ? NULL
-                             : json_object_new_double((double)db_get_int(rows, 0, T_DURATION) / (double)USEC_PER_MS) },
+        { "duration_ms", delivery_duration(rows, 0, T_DURATION) },
         { "address", api_json_text(db_get_text(rows, 0, T_ADDRESS)) },
         { "status_code", number(rows, 0, T_STATUS) },
         { "outcome", api_json_text(db_get_text(rows, 0, T_OUTCOME)) },
@@ -623,7 +621,8 @@ static int trial_get(struct api_call *call, struct err *err)
     if (r < 0)
         return r;
     if (!PQntuples(rows))
-        return err_set(err, ERR_NOT_FOUND, "No test with id '%s' found of endpoint '%s'.", call->params[1], state.key);
+        return err_set(err, ERR_NOT_FOUND, "No test with id '%s' found of endpoint '%s'.", call->params[1],
+                       state.key);
     return api_answer(call, 200, trial_object(call, rows));
 }
 

@@ -11,7 +11,8 @@ enum { TRIES_MAX = 6 };
 
 /* The columns of SQL_redelivery_rows. */
 enum {
-    REQUEST, ID, KIND, WEBHOOK_ID, STATE, SEQ, STATUS, DELETED, FORGOTTEN, WEBHOOK_KEY, ENDPOINT_KEY, DISABLED, PAUSED,
+    REQUEST, ID, KIND, WEBHOOK_ID, STATE, SEQ, STATUS, DELETED, FORGOTTEN, WEBHOOK_KEY, ENDPOINT_KEY, DISABLED,
+    PAUSED,
 };
 
 /* --- whether ------------------------------------------------------------------------------------------- */
@@ -189,9 +190,10 @@ static int batch_round(struct batch *batch)
         entry->expected += skipped;
         batch->sent[first + count++] = entry;
     }
+    if (!count)
+        return 0;
     batch->rounds[batch->round_count].first = first;
-    batch->rounds[batch->round_count].count = count;
-    batch->round_count += count > 0;
+    batch->rounds[batch->round_count++].count = count;
     return count;
 }
 

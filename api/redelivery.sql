@@ -26,5 +26,6 @@ order by w.request_id, w.id for update of p
 -- name: redelivery_settle
 -- One more round of attempts: the schedule counts from here. What came of the last attempt stays until the next.
 update webhook_delivery w
-set state = 'waiting', due_at = $3::timestamptz, base = w.attempts, redelivery = true, settled_at = null, worker = null
+set state = 'waiting', due_at = $3::timestamptz, base = w.attempts, redelivery = true, settled_at = null,
+    worker = null
 where (w.request_id, w.id) in (select * from unnest($1::text[], $2::text[]))

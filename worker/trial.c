@@ -200,19 +200,19 @@ static int64_t version_in_hand(const struct trials *trials)
 static void on_claimed(void *context, PGresult **results, const struct err *err)
 {
     struct trials *trials = context;
+    const struct catalog *catalog;
+    const struct catalog_connection *connection;
 
     trials->claiming = false;
     if (err)
         return;
     if (db_get_bool(results[0], 0, 1) && db_get_int(results[0], 0, 0) != version_in_hand(trials))
         intake_refresh(trials->parts.intake);
-    for (int row = 0; row < PQntuples(results[0]); row++) {
-        const char *id = db_get_text(results[0], row, 2);
-        const struct catalog_connection *connection =
-            id ? catalog_connection_by_id(intake_catalog(trials->parts.intake), db_get_text(results[0], row, 3)) : NULL;
-
+    catalog = intake_catalog(trials->parts.intake);
+    for (int row = 0; row < PQntuples(results[0]) && !db_is_null(results[0], row, 2); row++) {
+        connection = catalog_connection_by_id(catalog, db_get_text(results[0], row, 3));
         if (connection)
-            trial_start(trials, id, connection);
+            trial_start(trials, db_get_text(results[0], row, 2), connection);
     }
 }
 

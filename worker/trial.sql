@@ -21,7 +21,8 @@ from stands s left join claimed k on k.is_ours
 
 -- name: trial_settle
 update endpoint_trial
-set due_at = null, started_at = $2, duration_us = $3::bigint, address = $4, status_code = $5::bigint, outcome = $6, answer = $7
+set due_at = null, started_at = $2, duration_us = $3::bigint, address = $4, status_code = $5::bigint, outcome = $6,
+    answer = $7
 where id = $1 and due_at is not null
 
 -- name: trial_forget

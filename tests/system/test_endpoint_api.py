@@ -16,8 +16,8 @@ from configuring import KEY_RULE, assert_scope, errors, refusal, sweeps  # noqa:
 from utils import ROOT, Answer, Close, Hang, Proxy, must, redirect, wait_until, worker_settings
 
 PATH = "/docket/endpoint"
-MEMBERS = ["key", "name", "disabled", "paused_at", "paused_reason", "rate_limit", "retry_schedule", "signing", "breaker",
-           "waiting", "held", "given_up_24h", "delivered_24h", "counted_since", "workers"]
+MEMBERS = ["key", "name", "disabled", "paused_at", "paused_reason", "rate_limit", "retry_schedule", "signing",
+           "breaker", "waiting", "held", "given_up_24h", "delivered_24h", "counted_since", "workers"]
 UNKNOWN = (404, "No connection configuration found with key 'nobody'.")
 SINCE = "2020-01-01T00:00:00Z"
 
@@ -45,7 +45,8 @@ def made(db):
         db.execute("insert into request_key (request_id, key_id, wrapped) "
                    "select %s || n, 'none', '' from generate_series(1, %s) n", (name, count))
         db.execute("""
-            insert into webhook_delivery (request_id, id, kind, webhook_id, connection_id, state, created_at, settled_at)
+            insert into webhook_delivery (request_id, id, kind, webhook_id, connection_id, state, created_at,
+                                          settled_at)
             select %s || n, 'dlv_' || md5(n::text), 'pre_approval',
                    coalesce((select min(w.id) from pre_approval_webhook w where w.connection_id = c.id), 'pre_none'),
                    c.id, %s, now() - interval '1 hour' + n * interval '1 ms',

@@ -102,10 +102,10 @@ static void the_longest_answer_is_shown_whole(void **state)
 
 static void a_filter_looks_further_than_a_page_but_not_far(void **state)
 {
-    static const char *states[] = { "held", NULL }, *endpoints[] = { "con_1", NULL };
+    static const char *wanted[] = { "held", NULL }, *endpoints[] = { "con_1", NULL };
     struct catalog catalog = { .connection_count = 10 };
     struct api_call call = { .catalog = &catalog };
-    struct listing all = { .size = 50 }, held = { .size = 50, .states = states };
+    struct listing all = { .size = 50 }, held = { .size = 50, .states = wanted };
 
     (void)state;
     assert_int_equal(look_depth(&call, &all), 51);
