@@ -264,12 +264,30 @@ static void plan_steps(const struct request *request, const struct catalog_polic
         plan_move(plan, PR_COMPLETE, EVENT_COMPLETED);
 }
 
+/* A call that the run waits for, of a webhook that is not in any list any more: it is passed over, and told. */
+static bool plan_lost(const struct request *request, const struct catalog *catalog, struct plan *plan)
+{
+    for (int i = 0; i < request->delivery_count; i++) {
+        const struct delivery *delivery = &request->deliveries[i];
+
+        if (delivery->kind == WEBHOOK_PRE_APPROVAL || delivery->passed || delivery->redelivery ||
+            (delivery->state != DELIVERY_WAITING && delivery->state != DELIVERY_HELD) ||
+            catalog_webhook_by_id(catalog, delivery->webhook_id))
+            continue;
+        plan_skip(plan, delivery->webhook_id, delivery, NULL);
+        return true;
+    }
+    return false;
+}
+
 /* Nothing while a call of it is under way: whoever makes that call, or finds its lease ended, goes on. */
 static void plan_run(const struct request *request, const struct catalog *catalog, struct plan *plan)
 {
     const struct catalog_policy *policy = catalog_policy_by_id(catalog, request->policy_id);
 
     if (request->deleted || request->status != PR_IN_PROCESSING)
+        return;
+    if (plan_lost(request, catalog, plan))
         return;
     if (policy && policy->webhooks_revision != request->webhooks_revision)
         step_add(plan, PLAN_CHANGED)->event = EVENT_WEBHOOKS_CHANGED;

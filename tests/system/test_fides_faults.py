@@ -4,6 +4,10 @@ import json
 import socket
 import time
 
+import pytest
+import requests
+
+from stepping import cancel, go_on, halt, make_steps, order, start, told, two_way
 from utils import Answer, Hang, Reply, must, must_all, wait_until
 
 
@@ -122,3 +126,71 @@ def test_a_webhook_without_name_and_key_is_refused_in_words(api, receiver):
     for name in (None, "", "   "):
         answer = api.put("/dsr/webhook/pre_approval", [{"connection_config_key": "crm", "name": name}])
         assert 400 <= answer.status_code < 500, (name, answer.text)
+
+
+# --- around a run -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.settings(DOCKET_WEBHOOK_TIMEOUT="2s")
+def test_a_worker_killed_in_a_call_goes_on_with_that_call(stack, api, receiver, identity):
+    """There: found by a poll after minutes, and then all webhooks are called again from the first."""
+    make_steps(api, receiver, first=two_way(), second=two_way(Hang(), Answer(json={"halt": False})), third=two_way())
+    request_id = start(api, identity)
+    receiver.wait_calls(1, "/second", request_id)
+    stack.workers[0].kill()
+    receiver.let_go()
+    stack.workers[0].start()
+    api.wait_status(request_id, "complete", timeout=40)
+    assert order(receiver, request_id) == ["first", "second", "second", "third"]
+    assert len({call.headers["webhook-id"] for call in receiver.calls("/second", request_id)}) == 1
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b"[1, 2]", b""], ids=["no JSON", "a list", "nothing"])
+def test_an_answer_that_is_none_is_an_error_at_once_and_told(api, receiver, identity, body):
+    """There: in_processing for about 20 minutes, run four times, then an error with an empty log."""
+    make_steps(api, receiver, crm=two_way(Answer(body=body)))
+    request_id = start(api, identity)
+    failed = api.wait_status(request_id, "error")
+    assert failed["action_required_details"]["step"] == "pre_webhooks"
+    assert "returned an invalid response format: " in told(api, request_id, "Webhook: crm")[-1]
+    assert order(receiver, request_id) == ["crm"]
+
+
+@pytest.mark.settings(DOCKET_PAUSE_LIFE="1s")
+def test_a_paused_request_expires_with_workers_of_their_own(stack, api, receiver, identity, bus):
+    """There: never, as the expiry lives in another process."""
+    stack.start(workers=2)
+    make_steps(api, receiver, crm=two_way(halt()))
+    request_id = start(api, identity)
+    api.wait_status(request_id, "error")
+    bus.wait_types(request_id, "docket.request.expired.v1")
+    types = [event.type for event in bus.records(key=request_id)]
+    assert types.count("docket.request.expired.v1") == 1
+
+
+def test_a_token_opens_its_own_request_and_writes_nothing_before_the_status(stack, api, receiver, identity, db):
+    """There: a reply token opens any request, and the derived identity is written before the status is looked at."""
+    make_steps(api, receiver, crm=two_way(halt(), halt(), go_on()))
+    mine, other = start(api, identity), start(api, identity)
+    for request_id in (mine, other):
+        api.wait_status(request_id, "paused")
+    call = receiver.calls("/crm", mine)[0]
+    address = f"{stack.callback.url}/api/v1/privacy-request/{{}}/resume"
+    body = {"derived_identity": {"external_id": identity.derived()}}
+    headers = {"Authorization": f"Bearer {call.headers['reply-to-token']}"}
+    assert requests.post(address.format(other), json=body, headers=headers, timeout=10).status_code == 403
+    assert api.status(other) == "paused"
+    cancel(api, mine)
+    assert requests.post(address.format(mine), json=body, headers=headers, timeout=10).status_code == 400
+    assert db.execute("select count(*) from webhook_delivery where request_id = any(%s) and sealed_resumed is not null",
+                      ([mine, other],)).fetchone()[0] == 0
+    cancel(api, other)
+
+
+def test_a_resume_before_the_halting_answer_is_kept_and_applied(api, receiver, identity):
+    """There: it is refused, and the request is then paused with nobody to resume it."""
+    make_steps(api, receiver, crm=two_way(Reply("resume", first=True, answer=halt())), after=two_way())
+    request_id = start(api, identity)
+    api.wait_status(request_id, "complete")
+    assert [reply.status for reply in receiver.replies if reply.call.request_id == request_id] == [200]
+    assert order(receiver, request_id) == ["crm", "after"]

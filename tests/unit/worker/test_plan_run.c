@@ -343,6 +343,25 @@ static void a_waiting_call_of_a_deleted_webhook_is_passed_over(void **state)
     assert_string_equal(world->plan.steps[0].word, "webhook_deleted");
 }
 
+static void it_is_passed_over_before_the_run_goes_on_by_the_new_list(void **state)
+{
+    struct world *world = *state;
+    const struct plan_step *step;
+
+    owed(world, 0, DELIVERY_WAITING);
+    world->policy.pre = &world->webhooks[1];
+    world->policy.pre_count = 1;
+    world->policy.webhooks_revision = 6;
+    world->by_id[0] = &world->webhooks[1];
+    world->by_id[1] = &world->webhooks[2];
+    world->catalog.policy_webhook_count = 2;
+    step = only_step(world, EVENT_STARTED);
+    assert_int_equal(step->kind, PLAN_SKIP);
+    assert_string_equal(step->webhook_id, "pol_a");
+    world->deliveries[0].state = DELIVERY_SKIPPED;
+    assert_int_equal(only_step(world, EVENT_WEBHOOK_SKIPPED)->kind, PLAN_CHANGED);
+}
+
 static void a_pause_whose_webhook_was_deleted_is_over(void **state)
 {
     struct world *world = *state;
@@ -464,6 +483,7 @@ int main(void)
         WORLD(in_another_order_nothing_is_called_twice_and_nothing_forgotten),
         WORLD(a_disabled_connection_is_passed_over),
         WORLD(a_waiting_call_of_a_deleted_webhook_is_passed_over),
+        WORLD(it_is_passed_over_before_the_run_goes_on_by_the_new_list),
         WORLD(a_pause_whose_webhook_was_deleted_is_over),
         WORLD(what_was_held_for_a_paused_endpoint_is_released),
         WORLD(a_run_that_waits_on_nobody_is_found_by_a_review),
