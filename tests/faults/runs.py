@@ -12,6 +12,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from client import must, must_all
@@ -19,6 +20,7 @@ from events import first_seen, sequence_problems
 from load import Reply
 from receiver import Answer
 
+FAILURES = 2  # of the webhook that fails, about each request
 REFUSED_RESUME = re.compile(r"Invalid resume request: privacy request '[^']+' status = ")
 
 
@@ -51,6 +53,7 @@ class Course:
 
     policy: str
     steps: list[Step]
+    is_up: bool = True  # else a kept connection gets no answer any more
     calls: dict[str, list[Seen]] = field(default_factory=lambda: defaultdict(list))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -60,15 +63,23 @@ class Course:
         must_all(api.patch("/dsr/policy", [{"key": self.policy, "name": self.policy}]))
         must_all(api.patch(f"/dsr/policy/{self.policy}/rule", [
             {"key": f"{self.policy}_rule", "name": f"{self.policy}_rule", "action_type": "access"}]))
+        self.listen(receiver)
         for step in self.steps:
-            api.make_connection(step.key, receiver.script(f"/{step.key}", self.behaviour(step)))
+            api.make_connection(step.key, receiver.url(f"/{step.key}"))
         for kind in ("pre", "post"):
             must(api.put(f"/dsr/policy/{self.policy}/webhook/{kind}_execution", [
                 {"key": step.key, "name": step.key, "direction": step.direction, "connection_config_key": step.key}
                 for step in self.steps if step.kind == kind]))
 
+    def listen(self, receiver):
+        for step in self.steps:
+            receiver.script(f"/{step.key}", self.behaviour(step))
+
     def behaviour(self, step):
         def behave(receiver, handler, call):
+            if not self.is_up:
+                handler.close_connection = True
+                return
             seen = self.remember(step, call)
             step.answer(seen)(receiver, handler, call)
             handler.wfile.flush()
@@ -106,6 +117,48 @@ def resident_bytes(program):
 def percentile(values, share):
     values = sorted(values)
     return values[min(len(values) - 1, int(share * len(values)))]
+
+
+# --- five webhooks of every kind -----------------------------------------------------------------------------
+
+
+class Person:
+    """What the webhooks find out about whoever a request is about; looked for on the bus and in the logs."""
+
+    def __init__(self, identity):
+        self.phone = identity.derived(f"+1555{int.from_bytes(os.urandom(2), 'big'):05}")
+        self.client = identity.derived()
+        self.loyalty = identity.derived()
+
+    def resumed(self, external_id):
+        return {"ga_client_id": f"{self.client}-{external_id}"}
+
+    def answered(self, external_id):
+        number = int(external_id.rpartition("-")[2])
+        return {"phone_number": f"{self.phone}{number:05}",
+                "loyalty": {"label": "Loyalty id", "value": f"{self.loyalty}-{external_id}"}}
+
+
+def failing_twice(seen):
+    return Answer(503) if seen.number <= FAILURES else Answer(json={"halt": False})
+
+
+def enriching(person, seen):
+    return Answer(json={"halt": False, "derived_identity": person.answered(seen.external_id)})
+
+
+def make_course(policy, replier, person):
+    """One halts and replies, one brings an identity, one fails twice; then two after the run."""
+    def resume(seen, call):
+        replier.send(resume_of(call, person.resumed(seen.external_id)))
+
+    return Course(policy, [
+        Step("ask", lambda seen: Answer(json={"halt": True}), resume),
+        Step("enrich", partial(enriching, person)),
+        Step("flaky", failing_twice),
+        Step("notify", lambda seen: Answer(), direction="one_way", kind="post"),
+        Step("archive", lambda seen: Answer(json={"halt": True}), kind="post"),
+    ])
 
 
 # --- what must be true in the end -----------------------------------------------------------------------------
@@ -161,8 +214,8 @@ def delivery_problems(db, course, creator):
             for request_id, keys, left in rows if keys != wanted or left]
 
 
-def topic_problems(bus, course, ids):
-    """Order, gaps and chain of each request's events, and how often each came."""
+def topic_problems(bus, course, ids, judge=None):
+    """Order, gaps and chain of each request's events, and how often each came, as the judge has it."""
     grouped = defaultdict(list)
     for event in bus.records("lifecycle"):
         grouped[event.key].append(event)
@@ -176,7 +229,7 @@ def topic_problems(bus, course, ids):
         events = first_seen(events)
         if events[-1].sequence != last:
             problems.append(f"{request_id} has {last} events, on the topic are {events[-1].sequence}")
-        problems += course_problems(course, request_id, events)
+        problems += (judge or course_problems)(course, request_id, events)
     return problems
 
 
@@ -212,3 +265,32 @@ def resume_problems(replier):
         problems += [f"a resume was refused: {reply}" for reply in refused
                      if not taken or reply.status != 400 or not REFUSED_RESUME.search(reply.body)]
     return problems
+
+
+def identity_problems(course, person):
+    """What a step brings is seen by every later one, and by no earlier."""
+    problems = []
+    for seen in (seen for calls in course.calls.values() for seen in calls):
+        wanted = {}
+        if seen.step != "ask":
+            wanted |= person.resumed(seen.external_id)
+        if seen.step not in ("ask", "enrich"):
+            wanted |= person.answered(seen.external_id)
+        known = {name: seen.identity.get(name) for name in ("ga_client_id", "phone_number", "loyalty")}
+        if seen.step == "ask" and seen.number > 1 and known["ga_client_id"]:
+            wanted |= person.resumed(seen.external_id)  # its reply was faster than the record of its answer
+        if known != dict.fromkeys(known) | wanted:
+            problems.append(f"call {seen.number} of {seen.step} about {seen.request_id} knew {known}")
+    return problems
+
+
+def failure_problems(db, prefix):
+    """No failure is on record that was none, and no success before all of them."""
+    return [f"{request_id} has {failures} failures on record, after {attempts} attempts" for
+            request_id, failures, attempts in db.execute("""
+                select p.id, count(a.*) filter (where a.status_code = 503), max(d.attempts)
+                from privacy_request p join webhook_delivery d on d.request_id = p.id
+                join policy_webhook w on w.id = d.webhook_id and w.key = 'flaky'
+                left join webhook_attempt a on a.request_id = d.request_id and a.delivery_id = d.id
+                where p.external_id like %s group by p.id""", (f"{prefix}-%",))
+            if failures > FAILURES or attempts != failures + 1]
