@@ -3,7 +3,8 @@ FROM debian:12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
         build-essential cmake ninja-build pkg-config \
         librdkafka-dev libcurl4-openssl-dev libmicrohttpd-dev libuv1-dev libjson-c-dev libpq-dev \
-        libhiredis-dev libsodium-dev libssl-dev uthash-dev zlib1g-dev
+        libhiredis-dev libsodium-dev libssl-dev uthash-dev zlib1g-dev \
+        libyaml-dev libzstd-dev libarchive-dev
 COPY . /src
 WORKDIR /src
 RUN cmake --preset release -DBUILD_TESTING=OFF && cmake --build --preset release
