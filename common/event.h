@@ -88,7 +88,8 @@ const char *event_input_given(struct arena *arena, const char *request_id, const
                               const char *action, const char *by, const char *user_id);
 const char *event_input_completed(struct arena *arena, const char *request_id, const char *by,
                                   const char *user_id);
-/* A part of a run. action: "access", "package", "erasure"; names of the configuration; NULL: left out. */
+/* A part of a run. action: "access", "package", "erasure"; names of the configuration; NULL: left out, as `fields` is
+ * when it is very long. */
 struct event_task {
     const char *task_id, *action, *connection_key, *dataset, *collection, *rule_key, *message;
     int64_t row_count; /* -1: left out */
@@ -96,7 +97,8 @@ struct event_task {
     usec_t next_try_at; /* USEC_NONE: left out */
 };
 const char *event_task(struct arena *arena, const char *request_id, const struct event_task *task);
-/* `tasks` in their order; skips: addresses that are not reached, with the reason that the log gives ("": none). */
+/* `tasks` in their order; skips: addresses that are not reached, with the reason that the log gives ("": none). Both
+ * lists end where the event would be too long for a broker; how many there are is told all the same. */
 struct event_skip {
     const char *address, *reason;
 };
