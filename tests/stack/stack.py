@@ -669,6 +669,11 @@ class Stack:
         return self.servers.redis
 
     @property
+    def packages(self):
+        """Where packages lie: all programs of the stack share it."""
+        return self.run.path / "data" / f"{self.name}.packages"
+
+    @property
     def programs(self):
         return [self.api, self.callback, *self.workers]
 
@@ -716,6 +721,8 @@ class Stack:
             "DOCKET_REQUIRE_MANUAL_REQUEST_APPROVAL": "true",
             "DOCKET_WEBHOOK_ALLOW_HTTP": "true",
             "DOCKET_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+            "DOCKET_RESULTS_DOWNLOAD": "true",
+            "DOCKET_STORAGE_DIRECTORY": str(self.packages),
         }
         return usual | self.sanitizer_options() | self.settings
 
