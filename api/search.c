@@ -575,7 +575,7 @@ static json_object *rows_show(struct api_call *call, const PGresult *rows, unsig
         view.custom_fields = api_json_parse(secrets.custom_fields);
         view.listed = listed;
         json_object_array_add(list, request_object(&view, call->now));
-        subjects[row] = (struct timeline_subject){ view.id, view.policy, secrets.reason, view.status, NULL };
+        subjects[row] = (struct timeline_subject){ view.id, view.policy, secrets.reason, view.status, NULL, NULL };
     }
     return list;
 }
@@ -589,7 +589,7 @@ static int add_timelines(struct api_call *call, json_object *list, struct timeli
         json_object *object = json_object_array_get_idx(list, (size_t)i);
 
         json_object_object_add(object, "results", subjects[i].results);
-        json_object_object_add(object, "task_status_by_dataset", json_object_new_object());
+        json_object_object_add(object, "task_status_by_dataset", subjects[i].datasets);
     }
     return r;
 }

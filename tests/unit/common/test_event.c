@@ -100,7 +100,9 @@ static void a_task_is_told_with_what_there_is_to_tell(void **state)
     assert_member(payload, "fields_affected", "[{\"path\":\"shop:orders:id\"}]");
     assert_member(payload, "next_try_at", "\"2023-11-14T22:13:20.000000Z\"");
     assert_no_member(payload, "connection_key");
-    task = (struct event_task){ "package:all", "package", .rule_key = "all", .row_count = -1, .next_try_at = USEC_NONE };
+    task = (struct event_task){
+        "package:all", "package", .rule_key = "all", .row_count = -1, .next_try_at = USEC_NONE,
+    };
     assert_string_equal(event_task(test->arena, "pri_1", &task),
                         "{\"request_id\":\"pri_1\",\"task_id\":\"package:all\",\"action\":\"package\","
                         "\"rule_key\":\"all\"}");
