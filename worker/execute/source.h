@@ -19,9 +19,11 @@ struct source;
 struct source_column {
     const char *name;
     Oid type, base, element; /* base: of a domain; element: of an array, else 0 */
+    const char *type_name;   /* format_type(type, -1): what a cast says, qualified where it must be */
     char category;           /* pg_type.typcategory of `base`: 'S' string, 'N' numeric, 'D' time, 'A' array, ... */
+    char element_category;   /* the same of `element`; 0: no array */
     int length;              /* characters of varchar(n) and char(n); 0: no bound */
-    bool not_null, generated;
+    bool not_null, generated; /* generated: `generated always`, as an identity or by an expression */
 };
 struct source_table {
     const struct source_column *columns;
