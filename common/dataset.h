@@ -13,7 +13,9 @@
 #include "common/err.h"
 #include "common/schema.h"
 
-enum { DATASET_COLLECTIONS_MAX = 1000, DATASET_FIELDS_MAX = 10000, DATASET_FIELD_DEPTH_MAX = 8 };
+/* Fields: of the whole dataset, at every depth. Lists: categories, references, `after` and the like, each. */
+enum { DATASET_COLLECTIONS_MAX = 1000, DATASET_FIELDS_MAX = 10000, DATASET_FIELD_DEPTH_MAX = 8, DATASET_LIST_MAX = 1000 };
+enum { DATASET_NAME_CHARS_MAX = 255, DATASET_PATH_CHARS_MAX = DATASET_NAME_CHARS_MAX * (DATASET_FIELD_DEPTH_MAX + 2) };
 
 enum dataset_type { /* of a field's values; NONE: not declared */
     DATASET_NONE,
@@ -77,7 +79,8 @@ struct dataset {
 };
 
 /* Checks and reads one document. ERR_BAD_REQUEST: `errors` has what is wrong and where, below `loc`; err->text names
- * the first in one line: dataset, collection, field and reason. Categories must be in `category_known`. */
+ * the first in one line: dataset, collection, field and reason. Categories must be in `category_known`; NULL: any will
+ * do. `errors` may be NULL. */
 int dataset_read(json_object *document, const struct schema_loc *loc, bool (*category_known)(const char *category),
                  struct arena *arena, const struct dataset **ret, struct schema_errors *errors,
                  struct err *err) MUST_CHECK;
