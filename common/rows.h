@@ -3,8 +3,7 @@
  * values in the order of `columns`; each is JSON text as it goes into a package, so that nobody parses it again but
  * who needs the value.
  *
- * A chunk, before it is compressed (zstd) and sealed: a row is, for each column, the value's length as a varint plus
- * one, then its bytes; 0 is SQL null. The first chunk (number 0) is the header: a JSON object {"columns": [names]}.
+ * common/chunk.h has the form of a chunk. Rows that lost a chunk, the last one too, are ERR_INTERNAL and not fewer rows.
  *
  * Threads:   one caller at a time; for threads of their own, as they use a blocking connection.
  * Ownership: noun_free(); values point into the chunk and stand until the next row.
@@ -27,6 +26,7 @@ int rows_write(struct db *db, const struct rows_place *place, const char *const 
                struct rows_writer **ret, struct err *err) MUST_CHECK;
 /* One value of the row under way, in the order of the columns; NULL json: SQL null. */
 void rows_value(struct rows_writer *writer, const char *json, size_t length);
+/* ERR_TOO_LARGE: a value of more than ROWS_VALUE_MAX, or a row of more than CHUNK_ROW_MAX. */
 int rows_end_row(struct rows_writer *writer, struct err *err) MUST_CHECK;
 int rows_finish(struct rows_writer *writer, int64_t *count, struct err *err) MUST_CHECK;
 void rows_writer_free(struct rows_writer *writer); /* accepts NULL; what is unfinished stays unused */
@@ -45,6 +45,6 @@ int rows_next(struct rows_reader *reader, const struct rows_value **ret, struct 
 void rows_reader_free(struct rows_reader *reader);
 DEFINE_CLEANUP(struct rows_reader *, rows_reader_free)
 
-/* Of a request's task; `attempt` NULL: of all attempts but `keep`. */
+/* Of a request; `task_id` NULL: of all its tasks; of all attempts but `keep`, NULL: of all. */
 int rows_delete(struct db *db, const char *request_id, const char *task_id, const char *keep,
                 struct err *err) MUST_CHECK;
