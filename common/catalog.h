@@ -119,8 +119,11 @@ struct catalog {
     int policy_count;
     const struct catalog_connection *connections;
     int connection_count;
+    bool asks_people; /* there is a manual webhook */
     const struct catalog_dataset *datasets; /* that a connection has, in the order of their keys */
     int dataset_count;
+    const struct graph *graph; /* of those whose connection is not disabled; NULL: `graph_problem`, in the contract's words */
+    const char *graph_problem;
     const struct catalog_storage *storages;
     int storage_count;
     const struct catalog_storage *active_storage; /* where a rule names none; never NULL: at the last a local one, html */
@@ -151,10 +154,11 @@ const struct catalog_connection *catalog_connection_by_id(const struct catalog *
 const struct catalog_webhook *catalog_webhook_by_id(const struct catalog *catalog, const char *id);
 const struct catalog_client *catalog_client_by_id(const struct catalog *catalog, const char *id);
 
-/* Of all datasets but those whose connection is disabled; made when it is first asked for, kept. NULL: `err` has the
- * contract's text. */
-const struct graph *catalog_graph(const struct catalog *catalog, struct err *err);
+/* Whether one of its rules is of `action_type`; and where, by category, its rules of it aim. */
 bool catalog_policy_has(const struct catalog_policy *policy, const char *action_type);
+const struct catalog_rule *catalog_rule_by_key(const struct catalog_policy *policy, const char *key);
+const struct catalog_connection *catalog_connection_by_key(const struct catalog *catalog, const char *key);
+const struct catalog_dataset *catalog_dataset_by_key(const struct catalog *catalog, const char *key);
 
 /* The policy's first rule's action; NULL when it has no rule. */
 const char *catalog_policy_action(const struct catalog_policy *policy);

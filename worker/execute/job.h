@@ -17,31 +17,31 @@
 #include "common/config.h"
 #include "common/db.h"
 #include "common/seal.h"
-
-enum task_action { TASK_ACCESS, TASK_PACKAGE, TASK_ERASURE, TASK_ACTIONS };
-enum task_state { TASK_WAITING, TASK_COMPLETE, TASK_SKIPPED, TASK_FAILED };
-
-struct task {
-    const char *id; /* "access:dataset:collection" ... */
-    enum task_action action;
-    int place;
-    const char *connection_key, *dataset, *collection;
-    const char *const *needs;
-    int need_count;
-    enum task_state state;
-    int run, tries;
-    usec_t due_at; /* while waiting: USEC_NONE, not begun */
-    const char *attempt, *message, *worker;
-    int64_t row_count;
-    const char *erase_xid; /* NULL: no erasure of it is in doubt */
-    int64_t erase_count;
-};
+#include "worker/task.h"
 
 /* What a person filled in, sealed. */
 struct job_input {
     const char *connection_key;
     const char *webhook_id;
     struct bytes sealed; /* "input" of "<webhook id>.access" */
+};
+
+enum job_result {
+    JOB_COMPLETE,
+    JOB_SKIPPED, /* `message` says why, in the contract's words */
+    JOB_RETRY,   /* may succeed later; `message`; the last try fails */
+    JOB_FAILED
+};
+
+struct job_outcome {
+    enum job_result result;
+    const char *message;    /* of the log: "success - retrieved 3 records"; never data */
+    int64_t row_count;
+    const char *fields;     /* JSON list, fields_affected; NULL: none */
+    /* PACKAGE: */
+    const char *storage_key, *storage, *format, *location; /* storage: JSON {"type","details"} */
+    int64_t bytes;
+    bool encrypted;
 };
 
 struct job {
@@ -61,28 +61,13 @@ struct job {
     int task_count;
     const struct job_input *inputs; /* PACKAGE: of manual webhooks */
     int input_count;
+    bool renewed;                   /* the loop's: its lease was renewed once */
     atomic_bool canceled;           /* the program ends, or the lease is lost: stop at the next opportunity */
 
     /* The thread's own blocking connection to docket's database, valid during the job. */
     struct db *db;
-};
-
-enum job_result {
-    JOB_COMPLETE,
-    JOB_SKIPPED, /* `message` says why, in the contract's words */
-    JOB_RETRY,   /* may succeed later; `message`; the last try fails */
-    JOB_FAILED
-};
-
-struct job_outcome {
-    enum job_result result;
-    const char *message;    /* of the log: "success - retrieved 3 records"; never data */
-    int64_t row_count;
-    const char *fields;     /* JSON list, fields_affected; NULL: none */
-    /* PACKAGE: */
-    const char *storage_key, *storage, *format, *location; /* storage: JSON {"type","details"} */
-    int64_t bytes;
-    bool encrypted;
+    struct job_outcome outcome;
+    const char *traceparent, *cause; /* of what began it; NULL */
 };
 
 /* The three kinds. `outcome` is empty before; texts are the job's arena's. */

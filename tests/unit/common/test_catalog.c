@@ -4,7 +4,8 @@
 
 /* Pictures made by hand: what catalog_load() makes of the database is held by the system tests. */
 static const struct catalog_connection connections[] = { { .id = "con_1", .key = "one" }, { .id = "con_2", .key = "two" } };
-static const struct catalog_rule consent = { "rul_1", "c", "consent" }, erasure = { "rul_2", "e", "erasure" };
+static const struct catalog_rule consent = { .id = "rul_1", .key = "c", .action_type = "consent" };
+static const struct catalog_rule erasure = { .id = "rul_2", .key = "e", .action_type = "erasure" };
 static const struct catalog_policy policies[] = {
     { .id = "pol_1", .key = "zebra", .rules = &erasure, .rule_count = 1 },
     { .id = "pol_2", .key = "apple", .rules = &consent, .rule_count = 1 },
