@@ -369,6 +369,14 @@ static bool only_pre_approval(const struct timeline_event *event)
 
 /* --- what each event tells ----------------------------------------------------------------------------- */
 
+/* The collections are walked once a run. */
+static bool plans_reading(const struct timeline_event *event)
+{
+    const char *action = schema_text(event->data, "action");
+
+    return action && !strcmp(action, "access");
+}
+
 struct telling {
     const char *group;                                        /* NULL: see group_of */
     const char *(*group_of)(const struct timeline_event *event);
@@ -416,8 +424,8 @@ static const struct telling tellings[EVENT_TYPES] = {
     [EVENT_INPUT_REQUIRED] = INPUT("awaiting_processing", say_input_required, false),
     [EVENT_INPUT_GIVEN] = INPUT("complete", say_input_given, true),
     [EVENT_INPUT_COMPLETED] = INPUT("complete", say_input_completed, true),
-    [EVENT_TASKS_PLANNED] = { "Dataset reference validation", NULL, "complete", say_references, false, NULL, NULL,
-                              false }, /* and more: plan_tell() */
+    [EVENT_TASKS_PLANNED] = { "Dataset reference validation", NULL, "complete", say_references, false, plans_reading,
+                              NULL, false }, /* and more: plan_tell() */
     [EVENT_TASK_COMPLETED] = TASK("complete", say_step),
     [EVENT_TASK_SKIPPED] = TASK("skipped", say_step),
     [EVENT_TASK_RETRIED] = TASK("retrying", say_retrying),
@@ -511,7 +519,7 @@ void timeline_tell(const struct timeline_event *event, timeline_take *take, void
 
     if (entry_make(event, &entry))
         take(context, &entry);
-    if (event->type == EVENT_TASKS_PLANNED)
+    if (event->type == EVENT_TASKS_PLANNED && plans_reading(event))
         plan_tell(event, take, context);
 }
 

@@ -169,7 +169,7 @@ def shot(method, port, path, body=b"", *headers):
 
 def create_shots(port, calls, requests_a_call):
     for call in range(calls):
-        body = [{"policy_key": "default_access_policy",
+        body = [{"policy_key": "default_erasure_policy",
                  "identity": {"email": f"customer-{call}-{number}@example.com"}} for number in range(requests_a_call)]
         yield shot("POST", port, "/api/v1/privacy-request", json.dumps(body).encode())
 
@@ -478,7 +478,7 @@ def lifecycle(bench):
     bench.set_webhooks("/approval")
     for when in ("pre", "post"):
         bench.api.make_connection(when, bench.sink.url(f"/{when}"))
-        bench.api.set_policy_webhooks("default_access_policy", f"{when}_execution", (when, when, "two_way"))
+        bench.api.set_policy_webhooks("default_erasure_policy", f"{when}_execution", (when, when, "two_way"))
     write_shots(bench.files / "single", create_shots(bench.stack.api.port, 5000, 1))
     bench.worker.start()
     whole_requests(bench, bench.scaled(500))

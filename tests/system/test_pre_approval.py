@@ -313,7 +313,7 @@ def test_the_headers_are_the_contract_s(stack, api, receiver, identity):
     api.set_pre_approval(("crm", "crm"))
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     answer = api.anonymous().post(
-        "/privacy-request", [{"policy_key": "default_access_policy", "identity": {"email": identity()}}],
+        "/privacy-request", [{"policy_key": "default_erasure_policy", "identity": {"email": identity()}}],
         headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
     request_id = must_all(answer)[0]["id"]
     call = receiver.wait_calls(1, "/hook", request_id)[0]
