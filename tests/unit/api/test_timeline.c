@@ -266,7 +266,7 @@ static void a_collection_is_told_with_all_that_is_known_of_it(void **state)
 static void a_plan_is_told_with_what_is_not_reached_and_why(void **state)
 {
     _cleanup_(json_object_putp) json_object *data = json_tokener_parse(
-        "{\"request_id\":\"pri_1\",\"action\":\"erasure\",\"skips\":[{\"address\":\"a:b\",\"reason\":\"\"},"
+        "{\"request_id\":\"pri_1\",\"action\":\"access\",\"skips\":[{\"address\":\"a:b\",\"reason\":\"\"},"
         "{\"address\":\"a:c\",\"reason\":\"Skipping\"}]}");
     static const char *const expected[][4] = {
         { "Dataset reference validation", NULL, "complete",
@@ -285,7 +285,7 @@ static void a_plan_is_told_with_what_is_not_reached_and_why(void **state)
         assert_text(entries[i].collection, expected[i][1]);
         assert_string_equal(entries[i].status, expected[i][2]);
         assert_string_equal(entries[i].message, expected[i][3]);
-        assert_string_equal(entries[i].action_type, "erasure");
+        assert_string_equal(entries[i].action_type, "access");
     }
 }
 
