@@ -9,6 +9,7 @@
 #pragma once
 
 #include <json-c/json.h>
+#include <stdatomic.h>
 
 #include "common/arena.h"
 #include "common/catalog.h"
@@ -26,7 +27,7 @@ struct reply_queue;  /* api/callback/reply.h */
 struct resume_queue; /* api/callback/resume.h */
 struct ready;        /* common/ready.h */
 
-/* The program's parts, built once by main() and read-only afterwards. */
+/* The program's parts, built once by main() and read-only afterwards, but for the count. */
 struct api {
     const struct config *config;
     struct seal_ring *ring;
@@ -36,6 +37,7 @@ struct api {
     struct reply_queue *replies;
     struct resume_queue *resumes;
     struct ready *ready;
+    atomic_int tries; /* of connections, under way */
 };
 
 enum { API_PARAMS_MAX = 4, API_PENDING = 1 };
@@ -87,6 +89,7 @@ extern const struct api_route health_routes[];
 extern const struct api_route oauth_routes[];       /* clients, scopes, roles, token, login, logout */
 extern const struct api_route connection_routes[];
 extern const struct api_route connection_oauth_routes[];
+extern const struct api_route connection_type_routes[];
 extern const struct api_route policy_routes[];      /* policies, rules, targets */
 extern const struct api_route webhook_routes[];     /* pre-approval webhooks */
 extern const struct api_route policy_webhook_routes[];
@@ -120,6 +123,8 @@ struct api_page {
     long long page, size;
 };
 int api_page(struct api_call *call, struct api_page *ret, struct err *err) MUST_CHECK;
+/* With another size where none is asked for, and another bound. */
+int api_page_of(struct api_call *call, int size, int size_max, struct api_page *ret, struct err *err) MUST_CHECK;
 long long api_page_offset(const struct api_page *page);
 int api_answer_page(struct api_call *call, const struct api_page *page, json_object *items, long long total);
 

@@ -134,6 +134,27 @@ int resource_name_taken(const char *name, const char *model, struct err *err)
     return err_set(err, ERR_BAD_REQUEST, "Name %s already exists in %s.", name, model);
 }
 
+/* --- queries ---------------------------------------------------------------------------------- */
+
+const char *const resource_system_types[] = {
+    "data_catalog", "database", "email", "manual", "saas", "service", "system", "website", NULL,
+};
+
+int resource_query_word(struct api_call *call, const char *name, const char *const *words, const char **ret,
+                        struct err *err)
+{
+    _cleanup_(buf_free) struct buf list = BUF_INIT(4096);
+    const char *text = http_query(call->http, name);
+    int i = 0;
+
+    for (; text && words[i] && strcmp(words[i], text) != 0; i++)
+        buf_printf(&list, "%s'%s'", !i ? "" : words[i + 1] ? ", " : " or ", words[i]);
+    if (text && !words[i])
+        return api_invalid(call, err, "query", name, "enum", "Input should be %s", list.data);
+    *ret = text;
+    return 0;
+}
+
 /* --- pages ------------------------------------------------------------------------------------ */
 
 int resource_page_rows(const PGresult *rows, long long *total)

@@ -51,6 +51,11 @@ int resource_no_key(const char *model, struct err *err);
 int resource_key_taken(const char *key, const char *model, struct err *err);
 int resource_name_taken(const char *name, const char *model, struct err *err);
 
+/* A query parameter that must be one of these words; NULL when it is absent. ERR_INVALID. */
+int resource_query_word(struct api_call *call, const char *name, const char *const *words, const char **ret,
+                        struct err *err) MUST_CHECK;
+extern const char *const resource_system_types[]; /* of connections (rest.md 3); ends with NULL */
+
 /*
  * Rows of one page: column 0 is how many there are in all, and a page beyond the end has one row
  * with nothing else in it (`total left join page`). Returns the number of rows that are things, and

@@ -11,6 +11,7 @@ const struct route_table route_tables[] = {
     { oauth_routes },
     { connection_routes },
     { connection_oauth_routes },
+    { connection_type_routes },
     { policy_routes },
     { webhook_routes },
     { policy_webhook_routes },

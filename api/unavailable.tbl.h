@@ -2,8 +2,6 @@
  * UNAVAILABLE(METHOD, path, scope, what): of the contract, and not in this version. `what` begins the answer: "<what>
  * is not available in this version." A row goes when its resource comes.
  */
-UNAVAILABLE("GET", "/connection_type", "connection_type:read", "The catalog of connection types")
-UNAVAILABLE("GET", "/connection_type/{type}/secret", "connection_type:read", "The catalog of connection types")
 UNAVAILABLE("POST", "/connection/{key}/access_manual_webhook", "webhook:create_or_update", "The API of manual webhooks")
 UNAVAILABLE("PATCH", "/connection/{key}/access_manual_webhook", "webhook:create_or_update", "The API of manual webhooks")
 UNAVAILABLE("GET", "/connection/{key}/access_manual_webhook", "webhook:read", "The API of manual webhooks")
