@@ -14,7 +14,8 @@
 #include "common/schema.h"
 
 /* Fields: of the whole dataset, at every depth. Lists: categories, references, `after` and the like, each. */
-enum { DATASET_COLLECTIONS_MAX = 1000, DATASET_FIELDS_MAX = 10000, DATASET_FIELD_DEPTH_MAX = 8, DATASET_LIST_MAX = 1000 };
+enum { DATASET_COLLECTIONS_MAX = 1000, DATASET_FIELDS_MAX = 10000, DATASET_FIELD_DEPTH_MAX = 8 };
+enum { DATASET_LIST_MAX = 1000 };
 enum { DATASET_NAME_CHARS_MAX = 255, DATASET_PATH_CHARS_MAX = DATASET_NAME_CHARS_MAX * (DATASET_FIELD_DEPTH_MAX + 2) };
 
 enum dataset_type { /* of a field's values; NONE: not declared */

@@ -33,20 +33,24 @@ struct graph_node {
     const char *connection_key;
     const struct graph_edge *in; /* that bring its key values */
     int in_count;
-    const struct graph_node *const *needs; /* that must be complete before: where edges come from, and `after` */
+    /* That must be complete before: where edges come from, and `after` as far as reached. All stand before it. */
+    const struct graph_node *const *needs;
     int need_count;
     const struct graph_node *const *erase_needs; /* `erase_after`, as far as reached */
     int erase_need_count;
 };
 
+/* Unreached but allowed. reason: the contract's, where another identity would lead there; NULL: nothing is told, as it
+ * has no category of the policy, or a custom_request_field. */
 struct graph_skip {
     const char *address, *reason;
 };
 
 struct graph_walk {
-    const struct graph_node *const *nodes; /* in an order that keeps every need */
+    /* Breadth-first from the identities, and by dataset and collection at an equal distance: it keeps every need. */
+    const struct graph_node *const *nodes;
     int count;
-    const struct graph_skip *skips; /* unreached but allowed, with a reason in the contract's words where it gives one */
+    const struct graph_skip *skips; /* in the order of their addresses */
     int skip_count;
 };
 
@@ -54,8 +58,9 @@ struct graph_walk {
 int graph_new(const struct graph_dataset *datasets, int count, struct arena *arena, const struct graph **ret,
               struct err *err) MUST_CHECK;
 
-/* From these identity keys, for a policy with these target categories. ERR_BAD_REQUEST: the "Dataset traversal" text,
- * of all unreachable collections, joined with "; ". */
+/* From these identity keys, for a policy with these target categories. ERR_BAD_REQUEST: the "Dataset traversal" text:
+ * an order that can't be kept, all unreachable collections, joined with "; " (those that don't fit are counted), or
+ * collections that are to be erased after each other. */
 int graph_walk(const struct graph *graph, const struct dataset_texts *keys, const struct dataset_texts *targets,
                struct arena *arena, const struct graph_walk **ret, struct err *err) MUST_CHECK;
 
