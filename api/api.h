@@ -99,6 +99,7 @@ extern const struct api_route request_routes[];     /* create, list, search, log
 extern const struct api_route review_routes[];      /* approve, deny, cancel */
 extern const struct api_route retry_routes[];
 extern const struct api_route removal_routes[];     /* soft deletion */
+extern const struct api_route result_routes[];      /* packages, and what goes into them */
 extern const struct api_route delivery_routes[];    /* docket's own: calls owed to webhooks */
 extern const struct api_route endpoint_routes[];    /* docket's own: who is called */
 extern const struct api_route callback_routes[];    /* eligible, not-eligible, resume; also docket-callback's */
@@ -113,6 +114,10 @@ int api_answer_null(struct api_call *call, int status); /* "null" with 200, noth
 void api_answer_err(struct api_call *call, const struct err *err);
 /* Another form than JSON; `text` is copied. */
 int api_answer_text(struct api_call *call, int status, const char *content_type, const char *text, size_t length);
+
+/* Piece by piece (common/stream.h); negative: nothing was answered. The source must not need the call's catalog. */
+int api_answer_stream(struct api_call *call, int status, const char *content_type, const struct stream_source *source,
+                      struct err *err) MUST_CHECK;
 
 /* Adds to call->errors and returns -ERR_INVALID (err is filled too). `path` is e.g. "query" and `name` "page". */
 int api_invalid(struct api_call *call, struct err *err, const char *where, const char *name, const char *type,

@@ -56,6 +56,17 @@ int api_answer_text(struct api_call *call, int status, const char *content_type,
     return 0;
 }
 
+int api_answer_stream(struct api_call *call, int status, const char *content_type,
+                      const struct stream_source *source, struct err *err)
+{
+    struct http_call *http = call->http;
+
+    http->status = status;
+    http->content_type = content_type;
+    call_release(call);
+    return http_answer_stream(http, source, err);
+}
+
 /* What is wrong with us is for the log, with the route but never the path: that is a caller's text.
  * While PostgreSQL is away every call says the same, so the log has a line a second. */
 static void log_failure(const struct api_call *call, const struct err *err)

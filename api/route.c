@@ -21,6 +21,7 @@ const struct route_table route_tables[] = {
     { review_routes },
     { retry_routes },
     { removal_routes },
+    { result_routes },
     { delivery_routes },
     { endpoint_routes },
     { callback_routes },

@@ -11,6 +11,7 @@ ERR(FORBIDDEN,      "forbidden",      403, GIVE_UP)
 ERR(NOT_FOUND,      "not_found",      404, GIVE_UP)
 ERR(NOT_ALLOWED,    "not_allowed",    405, GIVE_UP)
 ERR(CONFLICT,       "conflict",       409, GIVE_UP)
+ERR(GONE,           "gone",           410, GIVE_UP)   /* it was there, and will not be again */
 ERR(TOO_LARGE,      "too_large",      413, GIVE_UP)
 ERR(INVALID,        "invalid",        422, GIVE_UP)   /* `detail` is a list: see common/schema.h */
 ERR(REFUSED,        "refused",        400, GIVE_UP)   /* the other side said no, for good */
