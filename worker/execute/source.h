@@ -20,6 +20,7 @@ struct source_column {
     const char *name;
     Oid type, base, element; /* base: of a domain; element: of an array, else 0 */
     const char *type_name;   /* format_type(type, -1): what a cast says, qualified where it must be */
+    const char *base_name;   /* the same of `base` */
     char category;           /* pg_type.typcategory of `base`: 'S' string, 'N' numeric, 'D' time, 'A' array, ... */
     char element_category;   /* the same of `element`; 0: no array */
     int length;              /* characters of varchar(n) and char(n); 0: no bound */
@@ -39,6 +40,12 @@ int source_open(const struct config *config, const struct catalog_connection *co
 void source_free(struct source *source);
 DEFINE_CLEANUP(struct source *, source_free)
 PGconn *source_conn(struct source *source);
+/* Begins a transaction in which everything is seen as of one moment, and nothing is written. */
+int source_snapshot(struct source *source, struct err *err) MUST_CHECK;
+/* The next result of the statement that was sent; NULL: there is none, or the connection is lost, as its state tells.
+ * While it waits it looks at `canceled` (NULL: nobody asks) and stops the statement: source_err() tells that then. The
+ * caller's: PQclear(). */
+PGresult *source_result(struct source *source, const atomic_bool *canceled);
 /* After a failed call: ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_REFUSED. */
 int source_err(struct source *source, const PGresult *result, struct err *err);
 /* 0 with *ret NULL: there is no such table. schema NULL: found by search_path. */
