@@ -176,6 +176,30 @@ const struct catalog_dataset *catalog_dataset_by_key(const struct catalog *catal
     return NULL;
 }
 
+struct catalog_form catalog_form(const struct catalog_manual *manual, const char *action)
+{
+    if (!strcmp(action, "erasure"))
+        return (struct catalog_form){ manual->erasure_labels, manual->erasure_count };
+    return (struct catalog_form){ manual->labels, manual->label_count };
+}
+
+bool catalog_form_is(const struct catalog_form *form, const char *const *labels, int count)
+{
+    if (count != form->count)
+        return false;
+    for (int i = 0; i < count; i++)
+        if (strcmp(labels[i], form->labels[i]) != 0)
+            return false;
+    return true;
+}
+
+bool catalog_asks(const struct catalog_connection *connection, const struct catalog_policy *policy, const char *action)
+{
+    return connection->manual && connection->manual->label_count && !connection->disabled &&
+           (strcmp(action, "erasure") ? connection->does_access : connection->does_erasure) &&
+           catalog_policy_has(policy, action);
+}
+
 enum approval catalog_approval(const struct catalog *catalog, const struct catalog_policy *policy)
 {
     const char *action = catalog_policy_action(policy);

@@ -160,6 +160,18 @@ const struct catalog_rule *catalog_rule_by_key(const struct catalog_policy *poli
 const struct catalog_connection *catalog_connection_by_key(const struct catalog *catalog, const char *key);
 const struct catalog_dataset *catalog_dataset_by_key(const struct catalog *catalog, const char *key);
 
+/* What people fill in for an action, "access" or "erasure": the labels, sorted. */
+struct catalog_form {
+    const char *const *labels;
+    int count;
+};
+struct catalog_form catalog_form(const struct catalog_manual *manual, const char *action);
+/* Whether `labels` are exactly those of the form as it is now (dsr.md 5). */
+bool catalog_form_is(const struct catalog_form *form, const char *const *labels, int count);
+/* Whether this connection's people are asked for it, for requests of such a policy. */
+bool catalog_asks(const struct catalog_connection *connection, const struct catalog_policy *policy,
+                  const char *action);
+
 /* The policy's first rule's action; NULL when it has no rule. */
 const char *catalog_policy_action(const struct catalog_policy *policy);
 

@@ -35,9 +35,11 @@ order by id collate "C"
 -- name: catalog_manuals
 -- Labels of all fields, and of those that an erasure asks for.
 select connection_id, id,
-       array(select f ->> 'dsr_package_label' from jsonb_array_elements(fields) f order by 1),
        array(select f ->> 'dsr_package_label' from jsonb_array_elements(fields) f
-             where coalesce(f -> 'types', '["string"]') ? 'string' order by 1)
+             order by f ->> 'dsr_package_label' collate "C"),
+       array(select f ->> 'dsr_package_label' from jsonb_array_elements(fields) f
+             where coalesce(f -> 'types', '["string"]') ? 'string'
+             order by f ->> 'dsr_package_label' collate "C")
 from manual_webhook
 
 -- name: catalog_datasets

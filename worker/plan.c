@@ -256,43 +256,29 @@ static bool plan_webhooks(const struct catalog_webhook *webhooks, int count, con
 
 /* --- a run: what people are asked for ------------------------------------------------------------------ */
 
-/* Exactly the labels of the definition as it is now (dsr.md 5). */
-static bool is_filled(const struct input *input, const char *const *labels, int count)
+static bool is_filled(const struct input *input, const struct catalog_connection *connection, const char *action)
 {
-    if (!input || input->label_count != count)
-        return false;
-    for (int i = 0; i < count; i++)
-        if (strcmp(input->labels[i], labels[i]) != 0)
-            return false;
-    return true;
-}
+    const struct catalog_form form = catalog_form(connection->manual, action);
 
-/* Whether this connection's people are asked for input to a request of such a policy. */
-static bool asks(const struct catalog_connection *connection, const struct catalog_policy *policy, bool access)
-{
-    return connection->manual && connection->manual->label_count && !connection->disabled &&
-           (access ? connection->does_access : connection->does_erasure) &&
-           catalog_policy_has(policy, access ? "access" : "erasure");
+    return input && catalog_form_is(&form, input->labels, input->label_count);
 }
 
 /* Those whose input is missing: "action:connection key" with commas; NULL: nobody. */
 static const char *awaited(const struct request *request, const struct catalog *catalog,
                            const struct catalog_policy *policy)
 {
-    static const char *const actions[] = { "erasure", "access" };
+    static const char *const actions[] = { "access", "erasure" };
     const char *list = NULL;
 
-    for (int access = 1; access >= 0; access--)
+    for (size_t action = 0; action < COUNT_OF(actions); action++)
         for (int i = 0; i < catalog->connection_count; i++) {
             const struct catalog_connection *connection = &catalog->connections[i];
-            const struct catalog_manual *manual = connection->manual;
 
-            if (!asks(connection, policy, access) ||
-                is_filled(request_input(request, manual->id, actions[access]),
-                          access ? manual->labels : manual->erasure_labels,
-                          access ? manual->label_count : manual->erasure_count))
+            if (!catalog_asks(connection, policy, actions[action]) ||
+                is_filled(request_input(request, connection->manual->id, actions[action]), connection,
+                          actions[action]))
                 continue;
-            list = arena_printf(request->arena, "%s%s%s:%s", list ? list : "", list ? "," : "", actions[access],
+            list = arena_printf(request->arena, "%s%s%s:%s", list ? list : "", list ? "," : "", actions[action],
                                 connection->key);
         }
     return list;
@@ -318,13 +304,13 @@ static bool plan_input(const struct request *request, const struct catalog *cata
 static bool somebody_left(const struct request *request, const struct catalog *catalog,
                           const struct catalog_policy *policy)
 {
-    char *list = arena_strdup(request->arena, request->input_awaited ? request->input_awaited : ""), *rest;
+    char *list = arena_strdup(request->arena, request->input_awaited ? request->input_awaited : ""), *rest, *key;
 
     for (char *one = strtok_r(list, ",", &rest); one; one = strtok_r(NULL, ",", &rest)) {
-        bool access = !strncmp(one, "access:", strlen("access:"));
-        const struct catalog_connection *connection = catalog_connection_by_key(catalog, strchr(one, ':') + 1);
+        const char *action = strtok_r(one, ":", &key);
+        const struct catalog_connection *connection = catalog_connection_by_key(catalog, key);
 
-        if (!connection || !asks(connection, policy, access))
+        if (!connection || !catalog_asks(connection, policy, action))
             return true;
     }
     return false;
