@@ -93,6 +93,8 @@ extern const struct api_route connection_type_routes[];
 extern const struct api_route policy_routes[];      /* policies, rules, targets */
 extern const struct api_route webhook_routes[];     /* pre-approval webhooks */
 extern const struct api_route policy_webhook_routes[];
+extern const struct api_route manual_webhook_routes[]; /* what people are asked for */
+extern const struct api_route manual_input_routes[];   /* what they fill in, and that the run goes on */
 extern const struct api_route storage_routes[];
 extern const struct api_route setting_routes[];     /* /config */
 extern const struct api_route request_routes[];     /* create, list, search, log */

@@ -34,17 +34,6 @@ static struct decision retrial(struct api_call *call)
 
 /* --- one ----------------------------------------------------------------------------------------------- */
 
-/* As it is now: a request that goes on may be further already. */
-static int answer_object(struct api_call *call, const char *id, struct err *err)
-{
-    _cleanup_(json_object_putp) json_object *objects = NULL;
-    int r = search_objects(call, NULL, &id, 1, &objects, err);
-
-    if (r < 0)
-        return r;
-    return api_answer(call, 200, json_object_get(json_object_array_get_idx(objects, 0)));
-}
-
 static int retry_one(struct api_call *call, struct err *err)
 {
     const struct decision decision = retrial(call);
@@ -55,7 +44,7 @@ static int retry_one(struct api_call *call, struct err *err)
         return r;
     if (of.fate == DECISION_UNFIT)
         return err_set(err, ERR_BAD_REQUEST, "%s", refusal(&decision, &of));
-    return answer_object(call, of.id, err);
+    return search_answer_one(call, of.id, err);
 }
 
 /* --- many ---------------------------------------------------------------------------------------------- */

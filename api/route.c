@@ -15,6 +15,8 @@ const struct route_table route_tables[] = {
     { policy_routes },
     { webhook_routes },
     { policy_webhook_routes },
+    { manual_webhook_routes },
+    { manual_input_routes },
     { storage_routes },
     { setting_routes },
     { request_routes },

@@ -615,6 +615,16 @@ int search_objects(struct api_call *call, const struct search *search, const cha
     return 0;
 }
 
+int search_answer_one(struct api_call *call, const char *id, struct err *err)
+{
+    _cleanup_(json_object_putp) json_object *objects = NULL;
+    int r = search_objects(call, NULL, &id, 1, &objects, err);
+
+    if (r < 0)
+        return r;
+    return api_answer(call, 200, json_object_get(json_object_array_get_idx(objects, 0)));
+}
+
 static int answer_list(struct api_call *call, const struct search *search, struct err *err)
 {
     struct search_found found;

@@ -2,16 +2,6 @@
  * UNAVAILABLE(METHOD, path, scope, what): of the contract, and not in this version. `what` begins the answer: "<what>
  * is not available in this version." A row goes when its resource comes.
  */
-UNAVAILABLE("POST", "/connection/{key}/access_manual_webhook", "webhook:create_or_update", "The API of manual webhooks")
-UNAVAILABLE("PATCH", "/connection/{key}/access_manual_webhook", "webhook:create_or_update", "The API of manual webhooks")
-UNAVAILABLE("GET", "/connection/{key}/access_manual_webhook", "webhook:read", "The API of manual webhooks")
-UNAVAILABLE("DELETE", "/connection/{key}/access_manual_webhook", "webhook:delete", "The API of manual webhooks")
-UNAVAILABLE("GET", "/access_manual_webhook", "webhook:read", "The API of manual webhooks")
-UNAVAILABLE("PATCH", "/privacy-request/{id}/access_manual_webhook/{connection_key}", "privacy-request:upload_data", "The API of manual webhooks")
-UNAVAILABLE("GET", "/privacy-request/{id}/access_manual_webhook/{connection_key}", "privacy-request:view_data", "The API of manual webhooks")
-UNAVAILABLE("PATCH", "/privacy-request/{id}/erasure_manual_webhook/{connection_key}", "privacy-request:upload_data", "The API of manual webhooks")
-UNAVAILABLE("GET", "/privacy-request/{id}/erasure_manual_webhook/{connection_key}", "privacy-request:view_data", "The API of manual webhooks")
-UNAVAILABLE("POST", "/privacy-request/{id}/resume_from_requires_input", "privacy-request:resume", "The API of manual webhooks")
 UNAVAILABLE("POST", "/privacy-request/{id}/verify", "", "Identity verification")
 UNAVAILABLE("POST", "/privacy-request/{id}/requeue", "privacy-request:resume", "Requeueing privacy requests")
 UNAVAILABLE("POST", "/privacy-request/{id}/resubmit", "privacy-request:create", "Resubmitting privacy requests")
