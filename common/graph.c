@@ -107,18 +107,50 @@ static struct range find_dotted(const struct graph *graph, const char *text, str
     return (struct range){ 0 };
 }
 
+/* The first vertex of a dataset whose key is not below `key`. */
+static int lower_bound(const struct graph *graph, const char *key)
+{
+    int first = 0, end = graph->count;
+
+    while (first < end) {
+        int middle = first + (end - first) / 2;
+
+        if (strcmp(graph->vertices[middle].dataset->key, key) < 0)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first;
+}
+
 static struct range find_dataset(const struct graph *graph, const char *key)
 {
-    struct range range = { 0 };
+    struct range range = { .first = lower_bound(graph, key) };
 
-    for (int i = 0; i < graph->count; i++) {
-        if (strcmp(graph->vertices[i].dataset->key, key) != 0)
-            continue;
-        if (!range.end)
-            range.first = i;
-        range.end = i + 1;
-    }
+    range.end = range.first;
+    while (range.end < graph->count && !strcmp(graph->vertices[range.end].dataset->key, key))
+        range.end++;
     return range;
+}
+
+static int ranges_compare(const void *a, const void *b)
+{
+    const struct range *one = a, *other = b;
+
+    return one->first != other->first ? one->first - other->first : one->end - other->end;
+}
+
+/* Each once, so that a list that repeats itself costs nothing. */
+static int ranges_unique(struct range *ranges, int count)
+{
+    int kept = 0;
+
+    if (count)
+        qsort(ranges, (size_t)count, sizeof(*ranges), ranges_compare);
+    for (int i = 0; i < count; i++)
+        if (!kept || ranges_compare(&ranges[kept - 1], &ranges[i]))
+            ranges[kept++] = ranges[i];
+    return kept;
 }
 
 static void make_orders(const struct graph *graph, struct vertex *vertex, struct arena *arena)
@@ -135,6 +167,7 @@ static void make_orders(const struct graph *graph, struct vertex *vertex, struct
     for (int i = 0; i < erase->count; i++)
         erase_after[vertex->erase_after_count++] = find_dotted(graph, erase->texts[i], arena);
     vertex->after = after;
+    vertex->after_count = ranges_unique(after, vertex->after_count);
     vertex->erase_after = erase_after;
 }
 
@@ -279,10 +312,16 @@ int graph_new(const struct graph_dataset *datasets, int count, struct arena *are
 
 /* A walk. */
 
+/* How far what a vertex comes after is known to be done. */
+struct wait {
+    int range, at;
+};
+
 struct walking {
     const struct graph *graph;
     const struct dataset_texts *keys, *targets;
     struct arena *arena;
+    struct wait *waits;   /* of each vertex */
     bool *reachable;      /* by edges from the keys, whatever the order */
     int *places;          /* in `sequence`; -1: not there */
     int *sequence, count; /* vertices, as they are reached */
@@ -341,12 +380,21 @@ static void find_reachable(struct walking *walking)
 }
 
 /* What this walk does not come to has nothing to wait for. */
-static bool is_blocked(const struct walking *walking, const struct vertex *vertex)
+static bool is_blocked(const struct walking *walking, int number)
 {
-    for (int i = 0; i < vertex->after_count; i++)
-        for (int other = vertex->after[i].first; other < vertex->after[i].end; other++)
+    const struct vertex *vertex = &walking->graph->vertices[number];
+    struct wait *wait = &walking->waits[number];
+
+    for (; wait->range < vertex->after_count; wait->range++, wait->at = 0) {
+        const struct range *range = &vertex->after[wait->range];
+
+        for (; range->first + wait->at < range->end; wait->at++) {
+            int other = range->first + wait->at;
+
             if (walking->reachable[other] && walking->places[other] < 0)
                 return true;
+        }
+    }
     return false;
 }
 
@@ -399,7 +447,7 @@ static int walk_round(struct walking *walking, const struct frontier *frontier, 
     for (int i = 0; i < frontier->count; i++) {
         int vertex = frontier->vertices[i];
 
-        if (is_blocked(walking, &walking->graph->vertices[vertex]))
+        if (is_blocked(walking, vertex))
             next->vertices[next->count++] = vertex;
         else
             reach(walking, vertex, seen, next);
@@ -455,54 +503,68 @@ static int texts_compare(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* "email, phone_number": the identity keys that lead to it, whether they are given or not. */
-static const char *keys_to(const struct walking *walking, int vertex, int *ret)
+/* Room for the question which identities lead somewhere, asked of one collection after another. */
+struct asking {
+    bool *marked;
+    int *stack;
+    const char **keys;
+};
+
+/* The identity keys that lead to it, whether they are given or not. */
+static struct dataset_texts keys_to(const struct walking *walking, int vertex, const struct asking *asking)
 {
     const struct graph *graph = walking->graph;
-    bool *marked = arena_array(walking->arena, bool, (size_t)graph->count);
-    int *stack = arena_array(walking->arena, int, (size_t)graph->count), count = 0;
-    const char **keys = arena_array(walking->arena, const char *, (size_t)graph->seed_count), *text = "";
+    int found = 0, kept = 0;
 
-    marked[vertex] = true;
-    stack[0] = vertex;
-    spread(walking, true, marked, stack, 1);
+    memset(asking->marked, 0, (size_t)graph->count * sizeof(*asking->marked));
+    asking->marked[vertex] = true;
+    asking->stack[0] = vertex;
+    spread(walking, true, asking->marked, asking->stack, 1);
     for (int i = 0; i < graph->seed_count; i++)
-        if (marked[graph->seeds[i].vertex])
-            keys[count++] = graph->seeds[i].field->identity;
-    qsort(keys, (size_t)count, sizeof(*keys), texts_compare);
-    *ret = 0;
-    for (int i = 0; i < count; i++)
-        if (!i || strcmp(keys[i - 1], keys[i]) != 0)
-            text = arena_printf(walking->arena, "%s%s%s", text, (*ret)++ ? ", " : "", keys[i]);
-    return text;
+        if (asking->marked[graph->seeds[i].vertex])
+            asking->keys[found++] = graph->seeds[i].field->identity;
+    if (found)
+        qsort(asking->keys, (size_t)found, sizeof(*asking->keys), texts_compare);
+    for (int i = 0; i < found; i++)
+        if (!kept || strcmp(asking->keys[kept - 1], asking->keys[i]) != 0)
+            asking->keys[kept++] = asking->keys[i];
+    return (struct dataset_texts){ asking->keys, kept };
 }
 
-static const char *skip_reason(const struct walking *walking, const char *address, const char *keys, int count)
+/* "email, phone_number" */
+static const char *listed(const struct dataset_texts *texts, struct arena *arena)
+{
+    _cleanup_(buf_free) struct buf buf = BUF_INIT(LIST_CHARS_MAX);
+
+    buf_adds(&buf, "");
+    for (int i = 0; i < texts->count; i++)
+        buf_printf(&buf, "%s%s", i ? ", " : "", texts->texts[i]);
+    return arena_printf(arena, "%s%s", buf.data, buf.overflow ? ", ..." : "");
+}
+
+static const char *skip_reason(const struct walking *walking, const char *address, const struct dataset_texts *keys)
 {
     const struct dataset_texts *given = walking->keys;
-    const char *text = "";
 
-    for (int i = 0; i < given->count; i++)
-        text = arena_printf(walking->arena, "%s%s%s", text, i ? ", " : "", given->texts[i]);
     return arena_printf(walking->arena, "Skipping the \"%s\" collection, it is reachable by the \"%s\" %s but only the "
-                        "\"%s\" %s provided", address, keys, count == 1 ? "identity" : "identities", text,
+                        "\"%s\" %s provided", address, listed(keys, walking->arena),
+                        keys->count == 1 ? "identity" : "identities", listed(given, walking->arena),
                         given->count == 1 ? "identity was" : "identities were");
 }
 
 /* False: it should have been reached. A reason is told where some other identity would have led there. */
-static bool may_skip(const struct walking *walking, int number, const char **reason)
+static bool may_skip(const struct walking *walking, int number, const struct asking *asking, const char **reason)
 {
     const struct vertex *vertex = &walking->graph->vertices[number];
-    const char *keys;
-    int count;
+    struct dataset_texts keys;
 
     *reason = NULL;
     if (vertex->is_exempt || !is_targeted(vertex, walking->targets))
         return true;
-    keys = keys_to(walking, number, &count);
-    if (!count)
+    keys = keys_to(walking, number, asking);
+    if (!keys.count)
         return false;
-    *reason = skip_reason(walking, vertex->address, keys, count);
+    *reason = skip_reason(walking, vertex->address, &keys);
     return true;
 }
 
@@ -533,8 +595,14 @@ static int refuse_unreachable(const struct unreachable *unreachable, struct err 
 
 static int judge_unreached(const struct walking *walking, struct graph_walk *walk, struct err *err)
 {
+    size_t count = (size_t)walking->graph->count;
     struct unreachable unreachable = { .text = BUF_INIT(16 * 1024) };
-    struct graph_skip *skips = arena_array(walking->arena, struct graph_skip, (size_t)walking->graph->count);
+    struct graph_skip *skips = arena_array(walking->arena, struct graph_skip, count);
+    const struct asking asking = {
+        .marked = arena_array(walking->arena, bool, count),
+        .stack = arena_array(walking->arena, int, count),
+        .keys = arena_array(walking->arena, const char *, (size_t)walking->graph->seed_count),
+    };
     const char *reason;
     int r;
 
@@ -543,7 +611,7 @@ static int judge_unreached(const struct walking *walking, struct graph_walk *wal
 
         if (walking->places[i] >= 0)
             continue;
-        if (may_skip(walking, i, &reason))
+        if (may_skip(walking, i, &asking, &reason))
             skips[walk->skip_count++] = (struct graph_skip){ vertex->address, reason };
         else
             add_unreachable(&unreachable, vertex);
@@ -701,6 +769,7 @@ int graph_walk(const struct graph *graph, const struct dataset_texts *keys, cons
         .keys = keys,
         .targets = targets,
         .arena = arena,
+        .waits = arena_array(arena, struct wait, count),
         .reachable = arena_array(arena, bool, count),
         .places = arena_array(arena, int, count),
         .sequence = arena_array(arena, int, count),

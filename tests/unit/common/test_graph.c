@@ -347,6 +347,22 @@ static void several_identities_are_told_in_the_plural(void **state)
                         "identities were provided");
 }
 
+static void a_long_list_of_identities_is_cut_between_them(void **state)
+{
+    _cleanup_(buf_free) struct buf buf = BUF_INIT(64 * 1024);
+    struct test *test = *state;
+    const struct graph_walk *found = NULL;
+
+    buf_adds(&buf, "{'fides_key':'d','collections':[{'name':'a','fields':[");
+    for (int i = 0; i < 100; i++)
+        buf_printf(&buf, "%s{'name':'f%d','data_categories':['user'],'fides_meta':{'identity':'key_%02d'}}",
+                   i ? "," : "", i, i);
+    buf_adds(&buf, "]}]}");
+    assert_int_equal(walk_keys(test, buf.data, NULL, &email, &found), 0);
+    assert_non_null(strstr(found->skips[0].reason, "by the \"key_00, key_01, "));
+    assert_non_null(strstr(found->skips[0].reason, ", key_61, ...\" identities but only the \"email\" identity was"));
+}
+
 static void what_nothing_reaches_is_an_error(void **state)
 {
     struct test *test = *state;
@@ -376,7 +392,7 @@ static void a_collection_waits_for_what_it_is_after(void **state)
 {
     struct test *test = *state;
     const struct graph_walk *found = walk(test,
-        DATASET("d", "", COLLECTION("a", "'after':['d.c']", EMAIL "," ID) "," PLAIN("b", EMAIL "," ID) ","
+        DATASET("d", "", COLLECTION("a", "'after':['d.c','d.c']", EMAIL "," ID) "," PLAIN("b", EMAIL "," ID) ","
                 PLAIN("c", REF("b_id", "b.id"))), NULL);
 
     assert_string_equal(tell_walk(test, found), "d:b[email>email] d:c[d:b.id>b_id] d:a[email>email]");
@@ -655,6 +671,7 @@ int main(void)
         TEST(a_custom_request_field_may_stay_unreached),
         TEST(what_another_identity_reaches_is_skipped_and_told),
         TEST(several_identities_are_told_in_the_plural),
+        TEST(a_long_list_of_identities_is_cut_between_them),
         TEST(what_nothing_reaches_is_an_error),
         TEST(unreachable_collections_that_do_not_fit_are_counted),
         TEST(a_collection_waits_for_what_it_is_after),
