@@ -90,6 +90,10 @@ extern const struct api_route oauth_routes[];       /* clients, scopes, roles, t
 extern const struct api_route connection_routes[];
 extern const struct api_route connection_oauth_routes[];
 extern const struct api_route connection_type_routes[];
+extern const struct api_route dataset_routes[];
+extern const struct api_route dataset_link_routes[]; /* what ties datasets to connections */
+extern const struct api_route traversal_routes[];    /* how datasets would be reached */
+extern const struct api_route preview_routes[];
 extern const struct api_route policy_routes[];      /* policies, rules, targets */
 extern const struct api_route webhook_routes[];     /* pre-approval webhooks */
 extern const struct api_route policy_webhook_routes[];

@@ -458,21 +458,7 @@ struct effects {
     bool enabled, disabled, changed;
 };
 
-/* Inline secrets fail their element in the words of the first error: "url: Value error, ...". */
-static int refuse_inline(const struct schema_errors *errors, struct err *err)
-{
-    json_object *first = json_object_array_get_idx(errors->list, 0),
-                *loc = schema_get(first, "loc");
-    _cleanup_(buf_free) struct buf place = BUF_INIT(1024);
-
-    buf_adds(&place, "");
-    for (size_t i = 0; i < json_object_array_length(loc); i++)
-        buf_printf(&place, "%s%s", i ? "." : "",
-                   json_object_get_string(json_object_array_get_idx(loc, i)));
-    return err_set(err, ERR_BAD_REQUEST, "%s%s%s", place.data, *place.data ? ": " : "",
-                   schema_text(first, "msg"));
-}
-
+/* Inline secrets fail their element in the words of the first error. */
 static int check_inline(struct api_call *call, const struct connection_kind *kind, json_object *element,
                         struct err *err)
 {
@@ -482,7 +468,7 @@ static int check_inline(struct api_call *call, const struct connection_kind *kin
 
     if (!secrets || kind->check(secrets, call->api->config, &errors))
         return 0;
-    r = refuse_inline(&errors, err);
+    r = resource_refuse_first(&errors, "", err);
     schema_errors_free(&errors);
     return r;
 }

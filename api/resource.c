@@ -103,6 +103,18 @@ int resource_bulk(struct api_call *call, const struct schema *schema, const char
     return 0;
 }
 
+int resource_refuse_first(const struct schema_errors *errors, const char *lead, struct err *err)
+{
+    json_object *first = json_object_array_get_idx(errors->list, 0), *loc = schema_get(first, "loc");
+    _cleanup_(buf_free) struct buf place = BUF_INIT(1024);
+
+    buf_adds(&place, "");
+    for (size_t i = 0; i < json_object_array_length(loc); i++)
+        buf_printf(&place, "%s%s", i ? "." : "", json_object_get_string(json_object_array_get_idx(loc, i)));
+    return err_set(err, ERR_BAD_REQUEST, "%s%s%s%s", lead, place.data, *place.data ? ": " : "",
+                   schema_text(first, "msg"));
+}
+
 /* --- keys and names --------------------------------------------------------------------------- */
 
 struct resource_key resource_key(struct api_call *call, json_object *element)

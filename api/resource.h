@@ -38,6 +38,9 @@ int resource_bulk(struct api_call *call, const struct schema *schema, const char
                   resource_save *save, void *context, json_object **ret,
                   struct err *err) MUST_CHECK;
 
+/* ERR_BAD_REQUEST in the words of the first of these errors: "<lead>url: Value error, ...". */
+int resource_refuse_first(const struct schema_errors *errors, const char *lead, struct err *err);
+
 /* The element's `key`, or one made of its `name`; NULL when neither gives one. */
 struct resource_key {
     const char *key;

@@ -140,6 +140,8 @@ class Api:
                 self.delete(f"/dsr/policy/{policy}")  # 409 when a request refers to it: it stays
         for key in self._keys("/connection"):
             self.delete(f"/connection/{key}")
+        for dataset in self.get("/dataset").json():
+            self.delete(f"/dataset/{dataset['fides_key']}")
         self.delete("/config")
 
     def _keys(self, path):
