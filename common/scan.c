@@ -154,7 +154,7 @@ static const char *add_unit(const char *at, const char *end, struct buf *out)
         add_utf8(out, 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00));
         return at + 12;
     }
-    add_utf8(out, high >= 0xd800 && high < 0xe000 ? 0xfffd : high);
+    add_utf8(out, !high || (high >= 0xd800 && high < 0xe000) ? 0xfffd : high); /* NUL would end a C string */
     return at + 6;
 }
 
@@ -202,10 +202,13 @@ bool scan_is(struct scan_token token, const char *text)
 
 /* --- layout --------------------------------------------------------------------------------------------- */
 
+/* Deeper than that is laid out as if it were not: a value of nothing but brackets must not grow without bound. */
+enum { INDENT_MAX = 64 };
+
 static void add_line(struct buf *out, int depth)
 {
     buf_addc(out, '\n');
-    for (int i = 0; i < depth; i++)
+    for (int i = 0; i < depth && i < INDENT_MAX; i++)
         buf_adds(out, "  ");
 }
 

@@ -37,7 +37,7 @@ struct scan_token scan_next(struct scan *scan);
 /* After SCAN_OBJECT or SCAN_LIST: all of it, from its bracket to the one that closes it. */
 struct scan_token scan_whole(struct scan *scan, struct scan_token open);
 
-/* What a string or key says, its escapes undone, as UTF-8. A lone surrogate becomes U+FFFD. */
+/* What a string or key says, its escapes undone, as UTF-8. A lone surrogate and NUL become U+FFFD. */
 void scan_text(struct scan_token token, struct buf *out);
 bool scan_is(struct scan_token token, const char *text); /* whether it says just this */
 

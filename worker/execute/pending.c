@@ -12,12 +12,6 @@ void collect_run(struct job *job, struct job_outcome *outcome)
     pending(outcome);
 }
 
-void package_run(struct job *job, struct job_outcome *outcome)
-{
-    (void)job;
-    *outcome = (struct job_outcome){ .result = JOB_COMPLETE, .message = "Access package upload successful for privacy request." };
-}
-
 void erase_run(struct job *job, struct job_outcome *outcome)
 {
     (void)job;
