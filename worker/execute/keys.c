@@ -316,6 +316,14 @@ static const struct key_type *type_of(const struct source_column *column)
     return &type_string;
 }
 
+/* What is within a json column is asked for as text. */
+static const struct source_column column_within = { .base = 25, .base_name = "text", .category = 'S' };
+
+static bool is_json(const struct source_column *column)
+{
+    return column->base == 114 || column->base == 3802;
+}
+
 /* Any text is a value of a string type; of an enum, and from PostgreSQL 16 on of every scalar type, the server can be
  * asked what is. */
 static bool can_be_found(const struct source_column *column, int version)
@@ -330,9 +338,9 @@ int keys_new(const struct dataset_field *field, const struct source_column *colu
 {
     struct keys *keys;
 
-    if (field->parent)
-        return err_set(err, ERR_REFUSED, "Field '%.200s' is within a column: rows can't be found by it.", field->path);
-    if (!can_be_found(column, version))
+    if (field->parent && is_json(column))
+        column = &column_within;
+    else if (field->parent || !can_be_found(column, version))
         return err_set(err, ERR_REFUSED, "Field '%.200s' is of type %.100s: rows can't be found by it.", field->path,
                        column->type_name);
     keys = calloc(1, sizeof(*keys));

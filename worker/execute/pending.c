@@ -6,12 +6,6 @@ static void pending(struct job_outcome *outcome)
     *outcome = (struct job_outcome){ .result = JOB_FAILED, .message = "not in this version" };
 }
 
-void collect_run(struct job *job, struct job_outcome *outcome)
-{
-    (void)job;
-    pending(outcome);
-}
-
 void erase_run(struct job *job, struct job_outcome *outcome)
 {
     (void)job;

@@ -294,6 +294,7 @@ static const struct value_form forms[] = {
     { 3802, "%s", put_jsonb },
     { 700, "%s::text", put_float },
     { 701, "%s::text", put_float },
+    { 869, "to_json(%s)::text", put_json }, /* inet: its cast to text adds /32 */
     { 1082, "%s", put_date },
     { 1114, "%s", put_timestamp },
     { 1184, "%s", put_timestamptz },

@@ -197,8 +197,22 @@ static void what_rows_can_t_be_found_by_is_told(void **state)
     assert_string_equal(test->err.text, "Field 'k' is of type inet: rows can't be found by it.");
     assert_int_equal(keys_new(&field, &list, 160000, &keys, &test->err), -ERR_REFUSED);
     assert_int_equal(keys_new(&within, &number, 160000, &keys, &test->err), -ERR_REFUSED);
-    assert_string_equal(test->err.text, "Field 'k.b' is within a column: rows can't be found by it.");
+    assert_string_equal(test->err.text, "Field 'k.b' is of type integer: rows can't be found by it.");
     assert_null(keys);
+}
+
+static void within_a_json_column_rows_are_found_by_text(void **state)
+{
+    const struct dataset_field field = { .name = "k", .path = "k", .column = "k" };
+    const struct dataset_field within = { .name = "b", .path = "k.b", .column = "k", .parent = &field };
+    const struct source_column json = column_of(3802);
+    _cleanup_(keys_freep) struct keys *keys = NULL;
+    struct test *test = *state;
+
+    assert_int_equal(keys_new(&within, &json, 150000, &keys, &test->err), 0);
+    keys_add_json(keys, NULL, "5", 1);
+    assert_string_equal(keys_placeholder(keys, 1, test->arena), "$1::text[]");
+    assert_string_equal(array_of(keys, test->arena), "{\"5\"}");
 }
 
 int main(void)
@@ -211,6 +225,7 @@ int main(void)
         TEST(more_keys_than_memory_is_given_for_are_told),
         TEST(a_column_is_compared_in_its_own_type),
         TEST(what_rows_can_t_be_found_by_is_told),
+        TEST(within_a_json_column_rows_are_found_by_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
