@@ -65,7 +65,8 @@ class Company:
         self.databases = {"shop": f"{name}_shop", "crm": f"{name}_crm"}
 
     def open(self, which):
-        return psycopg.connect(self.postgres.url(self.databases[which]), autocommit=True, row_factory=dict_row)
+        return psycopg.connect(self.postgres.url(self.databases[which]), autocommit=True, row_factory=dict_row,
+                               options="-c TimeZone=UTC")
 
     def create(self):
         for which, tables in (("shop", SHOP), ("crm", CRM)):
