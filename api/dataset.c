@@ -199,7 +199,8 @@ static int dataset_list(struct api_call *call, struct err *err)
         return r;
     count = resource_page_rows(rows, &total);
     if (!paged && total > count)
-        return err_set(err, ERR_BAD_REQUEST, "There are %lld datasets: ask for pages of them, by page and size.", total);
+        return err_set(err, ERR_BAD_REQUEST, "There are %lld datasets: ask for pages of them, by page and size.",
+                       total);
     return paged ? api_answer_page(call, &page, shown_rows(rows, count), total)
                  : api_answer(call, 200, shown_rows(rows, count));
 }

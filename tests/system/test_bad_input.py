@@ -40,6 +40,9 @@ NO_LABELLED = [1, "x", [], True, {}, {"label": "x"}, {"value": "x"}, {"label": 1
                {"label": "x", "value": {}}, {"label": "x", "value": 1.5}, {"label": "x", "value": True},
                {"label": "x", "value": [[]]}, {"label": None, "value": "x"}]
 REQUIRED = [None, MISSING]
+DATASET = {"fides_key": "bad_input", "collections": [{"name": "a", "fields": [
+    {"name": "b", "data_categories": ["user.name"], "fides_meta": {"data_type": "string"}}]}]}
+COLUMN = ("collections", 0, "fields", 0)
 
 
 @dataclass
@@ -120,6 +123,27 @@ ENDPOINTS = [
                 ("scope",): [*NO_TEXT, "a\nb"], ("client_id",): [*NO_TEXT, ""], ("client_secret",): [*NO_TEXT, ""]},
                {"verify": ["maybe", "2"]}, strict=True) for method in ("PUT", "PATCH")),
     Endpoint("DELETE", "/connection/{unknown}/oauth", "connection:create_or_update"),
+    *(Endpoint("PUT", f"/connection/{key}/validate_dataset", "dataset:read", DATASET, {
+        ("fides_key",): NO_KEY + REQUIRED, ("collections",): NO_LIST, ("name",): NO_TEXT, ("fides_meta",): NO_OBJECT,
+        ("collections", 0): [1, "x", None, []], ("collections", 0, "name"): NO_TEXT + REQUIRED,
+        ("collections", 0, "fields"): NO_LIST, ("collections", 0, "fides_meta"): NO_OBJECT,
+        (*COLUMN, "name"): NO_TEXT + REQUIRED, (*COLUMN, "data_categories"): [1, "x", {}, [1], [None], ["no.such"]],
+        (*COLUMN, "fides_meta", "data_type"): NO_WORD, (*COLUMN, "fides_meta", "primary_key"): NO_BOOL,
+        (*COLUMN, "fides_meta", "length"): [*NO_INT, 0, -1], (*COLUMN, "fides_meta", "references"): [1, "x", {}, [1]],
+    }) for key in ("bad_input_fixture", "{unknown}")),
+    Endpoint("PATCH", "/connection/{unknown}/dataset", "dataset:create_or_update", [DATASET],
+             {(0,): [1, "x", None, []], (0, "fides_key"): NO_KEY + REQUIRED}),
+    *(Endpoint(method, "/connection/{unknown}/datasetconfig", "dataset:create_or_update",
+               [{"fides_key": "a", "ctl_dataset_fides_key": "a"}],
+               {(0,): [1, "x", None, []], (0, "fides_key"): NO_KEY + REQUIRED,
+                (0, "ctl_dataset_fides_key"): NO_KEY + REQUIRED}) for method in ("PUT", "PATCH")),
+    Endpoint("GET", "/connection/{unknown}/dataset", "dataset:read", query=PAGE),
+    Endpoint("GET", "/dataset/{unknown}", "ctl_dataset:read"),
+    Endpoint("DELETE", "/dataset/{unknown}", "ctl_dataset:delete"),
+    Endpoint("PUT", "/privacy-request/preview", "privacy-request:read", ["no_such_dataset"],
+             {(0,): NO_KEY, (): [1, "x", {}, True]}),
+    Endpoint("GET", "/connection_type", "connection_type:read", query=PAGE),
+    Endpoint("GET", "/connection_type/{unknown}/secret", "connection_type:read"),
     Endpoint("GET", "/dsr/policy", "policy:read", query=PAGE),
     Endpoint("GET", "/dsr/policy/{unknown}", "policy:read"),
     Endpoint("DELETE", "/dsr/policy/{unknown}", "policy:delete"),

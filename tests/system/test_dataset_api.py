@@ -67,7 +67,8 @@ def put_yaml(api, text, content_type="application/x-yaml"):
 @pytest.fixture(autouse=True)
 def databases(api):
     must_all(api.patch("/connection", [
-        {"key": key, "name": key, "connection_type": "postgres", "access": "write"} for key in ("shop_db", "other_db")]))
+        {"key": key, "name": key, "connection_type": "postgres", "access": "write"}
+        for key in ("shop_db", "other_db")]))
 
 
 def link(key, dataset_key=None, **more):
@@ -522,3 +523,29 @@ def test_a_preview_of_what_cannot_be_walked(api):
     assert refusal(api.put("/privacy-request/preview", ["orders", "orders"])) == (404, "No dataset with id 'orders'")
     assert errors(api.put("/privacy-request/preview", [1]))[0][1] == ["body", 0]
     assert_scope(api, "PUT", "/privacy-request/preview", "privacy-request:read")
+
+
+# --- in the documentation ------------------------------------------------------------------------------------
+
+
+def test_the_documentation_s_examples_work(stack, api):
+    assert api.delete("/connection/shop_db").status_code == 204
+    environment = os.environ | {
+        "DOCKET_API_URL": api.url, "TOKEN": api.session.headers["Authorization"].removeprefix("Bearer "),
+        "DB_HOST": "127.0.0.1", "DB_PORT": str(stack.postgres.port), "DB_NAME": stack.name,
+        "DB_USER": stack.postgres.ROLE, "DB_PASSWORD": stack.postgres.password}
+
+    def run(example):
+        return json.loads(subprocess.run(["bash", "-euo", "pipefail", "-c", example], env=environment, check=True,
+                                         capture_output=True, timeout=60).stdout)
+
+    text = (ROOT / "docs/datasets.md").read_text()
+    made, tried, limited, uploaded, validated, previewed = map(run, re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    assert made["succeeded"][0]["key"] == "shop_db" and tried["test_status"] == "succeeded"
+    assert (limited["statement_timeout"], limited["row_limit"]) == ("30s", 100000)
+    assert uploaded["succeeded"] == [must(api.get("/dataset/shop"))] and uploaded["failed"] == []
+    assert validated["traversal_details"] == {"is_traversable": True, "msg": None} and validated["warnings"] == []
+    assert [item["collectionAddress"]["collection"] for item in previewed] == ["customer", "orders"]
+    told = re.search(r"\n    (Dataset create/update failed\. .*?)\n\n", text, re.DOTALL)[1]
+    wrong = dataset("shop", FIELD | {"data_categories": ["user.nothing"]})
+    assert failed(api.patch(PATH, [wrong]))["message"] == re.sub(r"\s+", " ", told)
