@@ -745,7 +745,8 @@ class Stack:
         return done
 
     def prepare(self):
-        """Database, tables and topics; nothing is lost when they are there already."""
+        """Database, tables, topics and where packages lie; nothing is lost when they are there already."""
+        self.packages.mkdir(parents=True, exist_ok=True)
         self.postgres.create_database(self.name)
         self.docketctl("migrate")
         self.docketctl("topics")
