@@ -23,7 +23,7 @@ struct source_column {
     const char *base_name;   /* the same of `base` */
     char category;           /* pg_type.typcategory of `base`: 'S' string, 'N' numeric, 'D' time, 'A' array, ... */
     char element_category;   /* the same of `element`; 0: no array */
-    int length;              /* characters of varchar(n) and char(n); 0: no bound */
+    int length;              /* characters of varchar(n), char(n), and elements of their arrays; 0: no bound */
     bool not_null, generated; /* generated: `generated always`, as an identity or by an expression */
 };
 struct source_table {

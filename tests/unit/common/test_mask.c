@@ -193,7 +193,8 @@ static void what_is_derived_never_changes(void **state)
 {
     struct test *test = *state;
 
-    assert_string_equal(mask_value(mask_derived(test, "hmac", "pri_1"), VALUE, "p", 0, test->arena), "09ac4d83aebcd1cf17bd96e26c3d0591920d6d4959be048217e4279ce88741ca");
+    assert_string_equal(mask_value(mask_derived(test, "hmac", "pri_1"), VALUE, "p", 0, test->arena),
+                        "09ac4d83aebcd1cf17bd96e26c3d0591920d6d4959be048217e4279ce88741ca");
     assert_string_equal(mask_value(mask_derived(test, "random_string_rewrite", "pri_1"), VALUE, "p", 0, test->arena),
                         "nzeuuj9x6k04kr3gu134rj4bn3xtlu");
 }
