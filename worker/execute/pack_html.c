@@ -173,7 +173,7 @@ static const char *page_file(char path[PATH_BYTES], int page)
 static void add_head(struct html *html)
 {
     if (!is_table(html)) {
-        buf_printf(&html->text, "<ol class=\"cards\" start=\"%lld\">\n", (long long)html->rows + 1);
+        buf_adds(&html->text, "<ul class=\"cards\">\n");
         return;
     }
     buf_adds(&html->text, "<table>\n<thead><tr><th scope=\"col\" class=\"number\">#</th>");
@@ -207,7 +207,7 @@ static int rows_end(struct html *html, bool more, struct err *err)
     char file[PATH_BYTES];
     int page = html->collection->pages;
 
-    buf_adds(&html->text, is_table(html) ? "</tbody>\n</table>\n" : "</ol>\n");
+    buf_adds(&html->text, is_table(html) ? "</tbody>\n</table>\n" : "</ul>\n");
     buf_adds(&html->text, "<nav class=\"pages\">");
     if (page > 1)
         buf_printf(&html->text, "<a rel=\"prev\" href=\"%s\">Page %d</a>", page_file(file, page - 1), page - 1);
@@ -260,7 +260,7 @@ static int html_row(void *handle, const struct rows_value *values, struct err *e
     if (is_table(html))
         buf_printf(&html->text, "<tr><th scope=\"row\" class=\"number\">%lld</th>", (long long)html->rows);
     else
-        buf_adds(&html->text, "<li><dl>");
+        buf_printf(&html->text, "<li><p class=\"number\">Record %lld</p><dl>", (long long)html->rows);
     for (int i = 0; i < html->section->count; i++)
         (is_table(html) ? add_cell : add_pair)(html, i, &values[i]);
     buf_adds(&html->text, is_table(html) ? "</tr>\n" : "</dl></li>\n");
