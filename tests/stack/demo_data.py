@@ -75,7 +75,8 @@ def make_storage(api):
 def make_policy(api, key, rule, category="user"):
     must_all(api.patch("/dsr/policy", [{"name": key.replace("_", " ").title(), "key": key}]))
     must_all(api.patch(f"/dsr/policy/{key}/rule", [rule | {"name": f"{key} rule", "key": f"{key}_rule"}]))
-    must_all(api.patch(f"/dsr/policy/{key}/rule/{key}_rule/target", [{"data_category": category}]))
+    must_all(api.patch(f"/dsr/policy/{key}/rule/{key}_rule/target", [{
+        "data_category": category, "name": f"{key} target", "key": f"{key}_target"}]))
     said("PATCH", f"/dsr/policy/{key}/rule", f"{rule['action_type']}, {category}")
 
 
