@@ -11,10 +11,12 @@
 #include "common/query.h"
 #include "common/rows.h"
 #include "common/schema.h"
+#include "worker/execute/affected.h"
 #include "worker/execute/job.h"
 #include "worker/execute/keys.h"
 #include "worker/execute/source.h"
 #include "worker/execute/value.h"
+#include "worker/execute/way.h"
 
 /* A column that rows are found by. */
 struct target {
@@ -73,60 +75,11 @@ static const char *address(const struct collect *collect)
 
 /* --- which collection, and whether it is read --------------------------------------------------------------------- */
 
-static const struct dataset_texts *texts_join(struct arena *arena, const char **texts, int count)
+static enum step find_node(struct collect *collect)
 {
-    struct dataset_texts *joined = arena_new_of(arena, struct dataset_texts);
-
-    joined->texts = texts;
-    joined->count = count;
-    return joined;
-}
-
-/* All that the policy's rules aim at. */
-static const struct dataset_texts *policy_targets(const struct catalog_policy *policy, struct arena *arena)
-{
-    const char **texts;
-    int count = 0, i = 0;
-
-    for (int r = 0; r < policy->rule_count; r++)
-        count += policy->rules[r].targets.count;
-    texts = arena_array(arena, const char *, (size_t)count + 1);
-    for (int r = 0; r < policy->rule_count; r++)
-        for (int t = 0; t < policy->rules[r].targets.count; t++)
-            texts[i++] = policy->rules[r].targets.texts[t];
-    return texts_join(arena, texts, count);
-}
-
-static const struct dataset_texts *identity_names(json_object *identity, struct arena *arena)
-{
-    const char **texts = arena_array(arena, const char *, (size_t)json_object_object_length(identity) + 1);
-    int count = 0;
-
-    json_object_object_foreach(identity, name, value)
-    {
-        if (value)
-            texts[count++] = arena_strdup(arena, name);
-    }
-    return texts_join(arena, texts, count);
-}
-
-static enum step find_node(struct collect *collect, json_object *identity)
-{
-    const struct job *job = collect->job;
     struct err err = { 0 };
-    int r;
 
-    if (!job->catalog->graph)
-        return end(collect, JOB_FAILED, job->catalog->graph_problem);
-    r = graph_walk(job->catalog->graph, identity_names(identity, job->arena), policy_targets(job->policy, job->arena), job->arena,
-                   &collect->walk, &err);
-    if (r < 0)
-        return fail(collect, &err);
-    collect->node = graph_node(collect->walk, job->task.dataset, job->task.collection);
-    if (!collect->node)
-        return end(collect, JOB_FAILED,
-                   arena_printf(job->arena, "Collection %s is no longer reached.", address(collect)));
-    return GO_ON;
+    return way_find(collect->job, &collect->walk, &collect->node, &err) < 0 ? fail(collect, &err) : GO_ON;
 }
 
 static bool feeds_others(const struct collect *collect)
@@ -532,52 +485,6 @@ static enum step read_rows(struct collect *collect, int most)
 
 /* --- what is told ------------------------------------------------------------------------------------------------- */
 
-/* The field's categories that an access rule aims at, as a JSON list; false when there is none. */
-static bool put_categories(const struct catalog_policy *policy, const struct dataset_field *field, struct buf *json)
-{
-    bool any = false;
-
-    for (int c = 0; c < field->categories.count; c++) {
-        bool is_in = false;
-
-        for (int r = 0; r < policy->rule_count; r++)
-            for (int t = 0; t < policy->rules[r].targets.count && !strcmp(policy->rules[r].action_type, "access"); t++)
-                is_in |= dataset_category_in(field->categories.texts[c], policy->rules[r].targets.texts[t]);
-        if (!is_in)
-            continue;
-        buf_adds(json, any ? "," : "");
-        buf_json_string(json, field->categories.texts[c]);
-        any = true;
-    }
-    return any;
-}
-
-/* fields_affected of the log: dsr.md 7. */
-static const char *fields_affected(const struct collect *collect)
-{
-    _cleanup_(buf_free) struct buf json = BUF_INIT(16 * 1024 * 1024), categories = BUF_INIT(1024 * 1024);
-    const struct dataset_collection *collection = collect->node->collection;
-    struct arena *arena = collect->job->arena;
-    const char *separator = "[";
-
-    for (int i = 0; i < collection->all_count; i++) {
-        const struct dataset_field *field = collection->all[i];
-
-        buf_clear(&categories);
-        if (!put_categories(collect->job->policy, field, &categories))
-            continue;
-        buf_adds(&json, separator);
-        buf_adds(&json, "{\"path\":");
-        buf_json_string(&json, arena_printf(arena, "%s:%s", collect->node->address, field->path));
-        buf_adds(&json, ",\"field_name\":");
-        buf_json_string(&json, field->name);
-        buf_printf(&json, ",\"data_categories\":[%s]}", categories.data);
-        separator = ",";
-    }
-    buf_addc(&json, ']');
-    return json.length > 1 && !json.overflow ? arena_strdup(arena, json.data) : NULL;
-}
-
 static void tell(struct collect *collect)
 {
     struct job_outcome *outcome = collect->outcome;
@@ -585,14 +492,15 @@ static void tell(struct collect *collect)
     outcome->result = JOB_COMPLETE;
     outcome->message =
         arena_printf(collect->job->arena, "success - retrieved %" PRId64 " records", outcome->row_count);
-    outcome->fields = fields_affected(collect);
+    outcome->fields = affected_fields(collect->node->dataset, collect->node->collection, collect->job->policy, "access",
+                                      collect->job->arena);
 }
 
 /* --- the whole ---------------------------------------------------------------------------------------------------- */
 
-static enum step find(struct collect *collect, json_object *identity)
+static enum step find(struct collect *collect)
 {
-    if (find_connection(collect) == DONE || find_node(collect, identity) == DONE)
+    if (find_connection(collect) == DONE || find_node(collect) == DONE)
         return DONE;
     return check_action(collect);
 }
@@ -626,7 +534,7 @@ void collect_run(struct job *job, struct job_outcome *outcome)
     _cleanup_(json_object_putp) json_object *identity = json_tokener_parse(job->identity ? job->identity : "{}");
     int most;
 
-    if (find(&collect, identity) == DONE)
+    if (find(&collect) == DONE)
         return;
     list_fields(&collect);
     collect.limit = collect.connection->row_limit ? collect.connection->row_limit : job->config->source_row_limit;

@@ -6,18 +6,17 @@
  * later try asks that server what became of it, and does nothing again that was done.
  */
 #include <inttypes.h>
-#include <json-c/json.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
-#include "common/query.h"
 #include "common/rows.h"
-#include "common/schema.h"
 #include "worker/execute/affected.h"
 #include "worker/execute/erase.sql.h"
 #include "worker/execute/job.h"
 #include "worker/execute/overwrite.h"
 #include "worker/execute/source.h"
+#include "worker/execute/way.h"
 
 DEFINE_CLEANUP(PGresult *, PQclear)
 
@@ -95,46 +94,6 @@ static bool is_barred(const struct erasing *erasing, struct job_outcome *outcome
     else
         return false;
     return true;
-}
-
-/* The names of the person's identities, which lead through the graph. */
-static struct dataset_texts identity_keys(const struct job *job)
-{
-    _cleanup_(json_object_putp) json_object *identity = json_tokener_parse(job->identity);
-    struct dataset_texts keys = { 0 };
-    const char **texts;
-
-    if (!json_object_is_type(identity, json_type_object))
-        return keys;
-    texts = arena_array(job->arena, const char *, (size_t)json_object_object_length(identity) + 1);
-    json_object_object_foreach(identity, name, value)
-        if (value)
-            texts[keys.count++] = arena_strdup(job->arena, name);
-    keys.texts = texts;
-    return keys;
-}
-
-static int gone(const struct erasing *erasing, struct err *err)
-{
-    return err_set(err, ERR_REFUSED, "No values of %s were erased, as no dataset leads there any more",
-                   erasing->address);
-}
-
-/* Where the collection stands, with the fields that its rows were found by. */
-static int find_node(struct erasing *erasing, struct err *err)
-{
-    const struct job *job = erasing->job;
-    const struct dataset_texts keys = identity_keys(job), no_targets = { 0 };
-    const struct graph_walk *walk;
-    int r;
-
-    if (!job->catalog->graph)
-        return err_set(err, ERR_REFUSED, "%s", job->catalog->graph_problem);
-    r = graph_walk(job->catalog->graph, &keys, &no_targets, job->arena, &walk, err);
-    if (r < 0)
-        return r;
-    erasing->node = graph_node(walk, job->task.dataset, job->task.collection);
-    return erasing->node ? 0 : gone(erasing, err);
 }
 
 /* --- what was read ----------------------------------------------------------------------------------- */
@@ -348,15 +307,16 @@ static int erase(struct erasing *erasing, struct job_outcome *outcome, struct er
 {
     struct job *job = erasing->job;
     const struct catalog_dataset *found = find_dataset(job);
+    const struct graph_walk *walk;
     int r;
 
     if (!found)
-        return gone(erasing, err);
+        return err_set(err, ERR_REFUSED, "Dataset '%s' has no connection.", job->task.dataset);
     erasing->dataset = found->dataset;
     erasing->connection = found->connection;
     if (is_barred(erasing, outcome))
         return 0;
-    r = find_node(erasing, err);
+    r = way_find(job, &walk, &erasing->node, err);
     if (r == 0)
         r = overwrite_new(erasing->node, job->policy, &job->key, job->request_id, job->arena, &erasing->overwrite, err);
     if (r == 0)
