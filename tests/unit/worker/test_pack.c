@@ -367,6 +367,29 @@ static void long_collections_have_pages(void **state)
     buf_free(&kept.bytes);
 }
 
+/* However many there are, what is held is a chunk. */
+static void rows_are_passed_on_as_they_come(void **state)
+{
+    static const struct pack_form *const forms[] = { &pack_json, &pack_csv, &pack_html };
+    struct test *test = *state;
+    struct pack_about about = about_of(test, NULL);
+    const struct rows_value value = { "\"x\"", 3 };
+
+    for (size_t i = 0; i < COUNT_OF(forms); i++) {
+        struct kept kept = kept_new();
+        void *handle;
+
+        assert_int_equal(forms[i]->begin(&about, &kept.sink, &handle, &test->err), 0);
+        assert_int_equal(forms[i]->section(handle, &sections[2], &test->err), 0);
+        for (int j = 0; j < 20000; j++)
+            assert_int_equal(forms[i]->row(handle, &value, &test->err), 0);
+        assert_int_equal(forms[i]->finish(handle, &test->err), 0);
+        assert_true(kept.largest < PACK_CHUNK_BYTES + 1024);
+        forms[i]->free(handle);
+        buf_free(&kept.bytes);
+    }
+}
+
 static void nothing_at_all_is_said(void **state)
 {
     struct test *test = *state;
@@ -484,6 +507,7 @@ int main(void)
         TEST(pages_lead_to_each_other),
         TEST(names_are_redacted_wherever_they_stand),
         TEST(long_collections_have_pages),
+        TEST(rows_are_passed_on_as_they_come),
         TEST(nothing_at_all_is_said),
         TEST(values_are_never_markup),
         TEST(names_lead_nowhere_else),
