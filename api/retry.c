@@ -17,6 +17,8 @@ static const char *refusal(const struct decision *decision, const struct decisio
 {
     if (of->fate == DECISION_DELETED)
         return "Cannot restart a deleted privacy request";
+    if (of->fate == DECISION_FORGOTTEN)
+        return arena_printf(decision->call->arena, "Cannot restart privacy request '%s': it was forgotten.", of->id);
     if (of->fate == DECISION_LOST)
         return "Privacy request could not be updated";
     return arena_printf(decision->call->arena,
@@ -42,7 +44,7 @@ static int retry_one(struct api_call *call, struct err *err)
 
     if (r < 0)
         return r;
-    if (of.fate == DECISION_UNFIT)
+    if (of.fate == DECISION_UNFIT || of.fate == DECISION_FORGOTTEN)
         return err_set(err, ERR_BAD_REQUEST, "%s", refusal(&decision, &of));
     return search_answer_one(call, of.id, err);
 }

@@ -3,7 +3,7 @@
  *
  * type: TEXT, NUMBER, BOOL, DURATION (a number with ms, s, m, h or d; min and max in seconds), SCHEDULE
  * (durations with commas, or "none"). default NULL: required. programs: letters of who reads it
- * (a api, c callback, w worker, k docketctl).
+ * (a api, c callback, w worker, k docketctl); a capital one may be without it, though it is required.
  */
 CONFIG(postgres_url,        "DOCKET_POSTGRES_URL",        TEXT,   NULL, 1, 2048, "", true,  "acwk", "PostgreSQL connection URL (libpq)")
 CONFIG(kafka_brokers,       "DOCKET_KAFKA_BROKERS",       TEXT,   NULL, 1, 2048, "", false, "acwk", "Kafka bootstrap servers, host:port with commas")
@@ -15,7 +15,7 @@ CONFIG(topic_replication,   "DOCKET_TOPIC_REPLICATION",   NUMBER, "1", 1, 10, "r
 CONFIG(cluster,             "DOCKET_CLUSTER",             TEXT,   "local", 1, 64, "", false, "acwk", "name of this installation, part of each event's source")
 CONFIG(log_level,           "DOCKET_LOG_LEVEL",           TEXT,   "info", 4, 5, "", false, "acwk", "lowest level that is logged: debug, info, warn or error")
 CONFIG(app_encryption_key,  "DOCKET_APP_ENCRYPTION_KEY",  TEXT,   NULL, 32, 32, "bytes", true, "acw", "key of reply tokens and access tokens, exactly 32 bytes; all programs share it")
-CONFIG(sealing_keys,        "DOCKET_SEALING_KEYS",        TEXT,   NULL, 1, 8192, "", true,  "acw", "master key ring, id:base64 of 32 bytes with commas; the first seals, all open")
+CONFIG(sealing_keys,        "DOCKET_SEALING_KEYS",        TEXT,   NULL, 1, 8192, "", true,  "acwK", "master key ring, id:base64 of 32 bytes with commas; the first seals, all open. docketctl needs it for keys rewrap only")
 CONFIG(identity_hash_key,   "DOCKET_IDENTITY_HASH_KEY",   TEXT,   NULL, 43, 44, "", true,  "a",    "key of identity search, base64 of 32 bytes")
 CONFIG(root_client_id,      "DOCKET_ROOT_CLIENT_ID",      TEXT,   NULL, 1, 128, "", false, "a",    "OAuth client that has every scope")
 CONFIG(root_client_secret,  "DOCKET_ROOT_CLIENT_SECRET",  TEXT,   NULL, 8, 256, "", true,  "a",    "its secret")

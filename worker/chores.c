@@ -8,6 +8,7 @@
 #include "common/metric.h"
 #include "worker/engine.h"
 #include "worker/chores.sql.h"
+#include "worker/retention.h"
 
 enum {
     TICK_MS = 100,
@@ -42,6 +43,7 @@ struct chores {
     struct intake *intake;
     struct dispatch *dispatch;
     struct execute *execute;
+    struct retention *retention;
     struct arena *arena;
     const char *worker;
     bool stopping, returned, parking, timing, relaying, gauging, claiming, renewing;
@@ -477,6 +479,7 @@ static void on_tick(uv_timer_t *timer)
     sweep(chores);
     relay(chores);
     gauge(chores);
+    retention_turn(chores->retention);
 }
 
 struct chores *chores_new(uv_loop_t *loop, const struct config *config, const struct chores_parts *parts,
@@ -494,6 +497,7 @@ struct chores *chores_new(uv_loop_t *loop, const struct config *config, const st
     chores->execute = parts->execute;
     chores->worker = worker;
     chores->arena = arena_new();
+    chores->retention = retention_new(loop, config, parts->publisher, parts->intake);
     uv_timer_init(loop, chores->timer);
     chores->timer->data = chores;
     uv_timer_start(chores->timer, on_tick, TICK_MS, TICK_MS);
@@ -516,6 +520,7 @@ void chores_free(struct chores *chores)
         return;
     uv_timer_stop(chores->timer);
     uv_close((uv_handle_t *)chores->timer, timer_free);
+    retention_free(chores->retention);
     arena_free(chores->arena);
     free(chores);
 }

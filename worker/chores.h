@@ -7,6 +7,7 @@
  *   sweep   waiting requests are looked at again after the configuration changed
  *   relay   events that their program did not live to publish are published
  *   gauge   what waits is counted
+ *   retention  what has had its time is forgotten and deleted (worker/retention.h)
  *
  * Threads: the loop's.
  */
