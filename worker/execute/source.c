@@ -23,7 +23,7 @@ static const struct {
     enum err_code code;
     const char *text;
 } states[] = {
-    { "57014", ERR_TIMEOUT, "a statement took longer than is allowed (statement_timeout_ms of the connection, or "
+    { "57014", ERR_TIMEOUT, "a statement took longer than is allowed (statement_timeout of the connection, or "
                             "DOCKET_SOURCE_STATEMENT_TIMEOUT)" },
     { "57P", ERR_UNAVAILABLE, "the database ended the connection" },
     { "08", ERR_UNAVAILABLE, "the connection was lost" },

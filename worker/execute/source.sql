@@ -2,10 +2,13 @@
 
 -- name: source_settings
 -- For the session: what is read must not depend on how their server is set up. $1 schema, $2 milliseconds, $3 read only.
+-- A database without an encoding would refuse to send what is no UTF-8: it sends its bytes as they are.
 select set_config('search_path', case when $1::text is null then current_setting('search_path')
                                       else quote_ident($1::text) end, false),
        set_config('statement_timeout', $2::text, false),
        set_config('default_transaction_read_only', $3::text, false),
+       set_config('client_encoding', case current_setting('server_encoding') when 'SQL_ASCII' then 'SQL_ASCII'
+                                          else 'UTF8' end, false),
        set_config('TimeZone', 'UTC', false),
        set_config('DateStyle', 'ISO, YMD', false),
        set_config('IntervalStyle', 'iso_8601', false),
