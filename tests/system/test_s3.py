@@ -25,8 +25,8 @@ EVERYTHING = json.dumps({"Version": "2012-10-17",
 class Moto:
     """A bucket, and the only one who may use it."""
 
-    def __init__(self, run):
-        self.port = run.port("moto")
+    def __init__(self, run, name):
+        self.port = run.port(f"{name}.moto", owner="moto")  # pytest's workers share the book of ports
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = open(run.path / "log" / "moto.log", "wb")  # noqa: SIM115
         self.process = None
@@ -45,6 +45,7 @@ class Moto:
         assert requests.post(f"{self.url}/moto-api/reset-auth", data="0", timeout=10).ok  # from now on
 
     def is_there(self):
+        assert self.process.poll() is None, "moto ended by itself"
         try:
             return requests.get(f"{self.url}/moto-api/data.json", timeout=5).ok
         except requests.ConnectionError:
@@ -63,7 +64,7 @@ class Moto:
 
 @pytest.fixture(scope="module")
 def moto(stack):
-    moto = Moto(stack.run)
+    moto = Moto(stack.run, stack.name)
     moto.start()
     yield moto
     moto.stop()

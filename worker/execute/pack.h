@@ -2,7 +2,8 @@
  * pack - the forms that a package may have: worker/execute/package.c gives them the rows collection by collection, and
  * what they make of it goes on to a sink, in bounded memory.
  *
- * Threads:   one caller at a time. Ownership: what pack_begin() gives is pack_free()'s; texts given to it stand as long.
+ * Threads:   one caller at a time.
+ * Ownership: what begin() gives is free()'s; texts and sections given to it stand as long.
  */
 #pragma once
 
@@ -51,8 +52,8 @@ extern const struct pack_form pack_csv;  /* worker/execute/pack_csv.c */
 extern const struct pack_form pack_html; /* worker/execute/pack_html.c */
 const struct pack_form *pack_form(const char *word); /* NULL: no such form */
 
-/* Passes `text` on once it is long enough to be worth it, or `all` of it. ERR_TOO_LARGE when it had more than its max. */
+/* Passes `text` on once it is long enough to be worth it, or `all` of it. ERR_TOO_LARGE: it had more than its max. */
 int pack_flush(struct buf *text, bool all, struct sink *out, struct err *err) MUST_CHECK;
-/* A name for a file: letters, digits and "_.-", and what is in `also`; others are "_", and then `number` is added, so that
- * two names that differ only there stay two. Never one that leads elsewhere. */
+/* A name for a file: letters, digits and "_.-", and what is in `also`; others are "_", and then `number` is added, so
+ * that two names that differ only there stay two. Never one that leads elsewhere. */
 const char *pack_name(struct arena *arena, const char *name, const char *also, int number);

@@ -47,7 +47,7 @@ static const char back_svg[] =
     "stroke=\"#1f5f99\" stroke-width=\"2\" stroke-linecap=\"round\" stroke-linejoin=\"round\">"
     "<path d=\"M9.5 3 4.5 8l5 5\"/></svg>\n";
 
-/* --- pages --------------------------------------------------------------------------------------------------- */
+/* --- pages ------------------------------------------------------------------------------------ */
 
 static int flush(struct html *html, bool all, struct err *err)
 {
@@ -101,7 +101,7 @@ static void add_count(struct buf *text, int64_t count, const char *one)
     buf_printf(text, "%lld %s%s", (long long)count, one, count == 1 ? "" : "s");
 }
 
-/* --- what may be shown of names ------------------------------------------------------------------------------- */
+/* --- what may be shown of names --------------------------------------------------------------- */
 
 static const struct dataset_field *field_find(const struct dataset_field *fields, int count, const char *name,
                                               int *place)
@@ -267,7 +267,7 @@ static int html_row(void *handle, const struct rows_value *values, struct err *e
     return flush(html, false, err);
 }
 
-/* --- the pages above --------------------------------------------------------------------------------------------- */
+/* --- the pages above -------------------------------------------------------------------------- */
 
 static bool folder_is_taken(const struct note *above, const struct note *note)
 {
@@ -358,7 +358,7 @@ static int html_section(void *handle, const struct pack_section *section, struct
     return rows_begin(html, err);
 }
 
-/* --- the first page ------------------------------------------------------------------------------------------------ */
+/* --- the first page --------------------------------------------------------------------------- */
 
 static void add_fact(struct buf *text, const char *label, const char *value)
 {
@@ -442,7 +442,7 @@ static int front_put(struct html *html, struct err *err)
     return page_end(html, err);
 }
 
-/* --- the form --------------------------------------------------------------------------------------------------------- */
+/* --- the form --------------------------------------------------------------------------------- */
 
 static void html_free(void *handle)
 {

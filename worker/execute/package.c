@@ -55,7 +55,7 @@ static int package_row(struct package *package, const struct rows_value *values,
     return package->form->row(package->handle, values, err);
 }
 
-/* --- rows that were collected --------------------------------------------------------------------------------- */
+/* --- rows that were collected ----------------------------------------------------------------- */
 
 static int dataset_place(const struct catalog *catalog, const char *key)
 {
@@ -143,7 +143,7 @@ static int tasks_pack(struct package *package, struct err *err)
     return r;
 }
 
-/* --- what people filled in -------------------------------------------------------------------------------------- */
+/* --- what people filled in -------------------------------------------------------------------- */
 
 /* Its labels and texts as columns and one row; what was left empty is left out. */
 static void input_read(json_object *input, struct arena *arena, struct pack_section *section,
@@ -197,7 +197,7 @@ static int inputs_pack(struct package *package, struct err *err)
     return r;
 }
 
-/* --- the whole ----------------------------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static const char *location_of(const struct package *package)
 {
