@@ -1,5 +1,6 @@
 #include "worker/chores.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ enum {
     TASKS_CLAIM_MAX = 16,
     TASKS_MOST = 64, /* here at a time; what is due beyond is left to others */
     GAUGE_S = 15,
+    IDLE_S = 2,
 };
 
 const struct sql *const chores_statements[] = {
@@ -50,6 +52,7 @@ struct chores {
     int park_wait, task_wait, timer_wait; /* ticks until the next look: nothing was due */
     int timers_open;           /* works of timers that are not over */
     usec_t gauged_at, renewed_at;
+    usec_t busy_at; /* 0: what is not needed was given back since */
     struct sweep sweep;
 };
 
@@ -463,6 +466,23 @@ static void gauge(struct chores *chores)
     pipe_send(group, on_gauged, chores);
 }
 
+/* --- memory ------------------------------------------------------------------------------------------ */
+
+/* After a burst the allocator keeps what ten thousand requests took once: it is given back when there is nothing to do. */
+static void give_back(struct chores *chores)
+{
+    usec_t now = usec_monotonic();
+
+    if (!intake_is_idle(chores->intake) || execute_each(chores->execute, NULL, NULL)) {
+        chores->busy_at = now;
+        return;
+    }
+    if (!chores->busy_at || now - chores->busy_at < IDLE_S * USEC_PER_S)
+        return;
+    chores->busy_at = 0;
+    malloc_trim(0);
+}
+
 /* --- the clock --------------------------------------------------------------------------------------- */
 
 static void on_tick(uv_timer_t *timer)
@@ -480,6 +500,7 @@ static void on_tick(uv_timer_t *timer)
     relay(chores);
     gauge(chores);
     retention_turn(chores->retention);
+    give_back(chores);
 }
 
 struct chores *chores_new(uv_loop_t *loop, const struct config *config, const struct chores_parts *parts,
