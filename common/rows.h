@@ -3,7 +3,7 @@
  * values in the order of `columns`; each is JSON text as it goes into a package, so that nobody parses it again but
  * who needs the value.
  *
- * common/chunk.h has the form of a chunk. Rows that lost a chunk, the last one too, are ERR_INTERNAL and not fewer rows.
+ * common/chunk.h has the form of a chunk. Rows that lost a chunk, the last one too, are ERR_INTERNAL, not fewer rows.
  *
  * Threads:   one caller at a time; for threads of their own, as they use a blocking connection.
  * Ownership: noun_free(); values point into the chunk and stand until the next row.

@@ -54,7 +54,8 @@ static json_object *document(const struct bench *bench)
     _cleanup_(buf_free) struct buf json = BUF_INIT(1024 * 1024);
     char *columns = strdup(bench->columns), *save = NULL;
 
-    buf_printf(&json, "{\"fides_key\":\"d\",\"name\":\"d\",\"collections\":[{\"name\":\"%s\",\"fields\":[", bench->table);
+    buf_printf(&json, "{\"fides_key\":\"d\",\"name\":\"d\",\"collections\":[{\"name\":\"%s\",\"fields\":[",
+               bench->table);
     for (char *name = strtok_r(columns, ",", &save), *first = name; name; name = strtok_r(NULL, ",", &save))
         buf_printf(&json, "%s{\"name\":\"%s\",\"data_categories\":[\"user.name\"]%s}", name == first ? "" : ",", name,
                    strcmp(name, bench->key_column) ? "" : ",\"fides_meta\":{\"identity\":\"email\"}");
@@ -147,8 +148,8 @@ static int64_t copy(const struct bench *bench)
     int64_t count = 0;
     char *line;
 
-    PQclear(PQexec(conn, arena_printf(bench->arena, "copy (select %s from %s where %s = '%s') to stdout", bench->columns,
-                                      query_identifier(bench->table, bench->arena),
+    PQclear(PQexec(conn, arena_printf(bench->arena, "copy (select %s from %s where %s = '%s') to stdout",
+                                      bench->columns, query_identifier(bench->table, bench->arena),
                                       query_identifier(bench->key_column, bench->arena), bench->key)));
     while (PQgetCopyData(conn, &line, 0) > 0) {
         PQfreemem(line);

@@ -1,4 +1,4 @@
-"""A person's rows are read from a customer's database: which, in which form, within which limits. Contract: dsr.md 3."""
+"""A person's rows are read from a customer's database: which, in which form, within limits. Contract: dsr.md 3."""
 
 import psycopg
 import pytest
@@ -182,7 +182,8 @@ def test_keys_of_many_types_lead_on(source):
                "insert into by_u values ('00010203-0405-0607-0809-0a0b0c0d0e0f', 'u'), ('x', 'x');\n"
                "insert into by_list values (1, 'a'), (2, 'b'), (3, 'c');\n"
                "insert into by_word values (7, 'seven'), (8, 'eight');\n"
-               "insert into by_flag values (true, 't'), (false, 'f');\ninsert into by_empty values ('', 'e'), ('f', 'f')")
+               "insert into by_flag values (true, 't'), (false, 'f');\n"
+               "insert into by_empty values ('', 'e'), ('f', 'f')")
     source.has("insert into person values (%s, 0, '00010203-0405-0607-0809-0a0b0c0d0e0f', '{1,3,null,99999999}', "
                """'{"a": ["x", "7", 8.0, 2.5]}', false, ''), (%s, null, null, null, null, null, null)""",
                source.email, source.email)
@@ -241,7 +242,8 @@ def test_more_keys_than_a_statement_takes_of_two_fields(source):
 
 
 def test_nothing_leads_there(source):
-    source.has("create table a (email text, id int);\ncreate table b (a_id int, v text);\ninsert into b values (1, 'v')")
+    source.has("create table a (email text, id int);\ncreate table b (a_id int, v text);\n"
+               "insert into b values (1, 'v')")
     source.dataset(a=[EMAIL, field("id")], b=[refers("a_id", "source.a.id"), field("v")])
     request_id = source.run()
     assert source.rows(request_id) == {}
@@ -314,7 +316,8 @@ def test_a_statement_that_takes_too_long(source):
 def test_nothing_is_written(source):
     """Not even by a function that a view calls."""
     source.has("create table seen (email text);\n"
-               "create function look() returns text language sql as $$insert into seen values ('x') returning email$$;\n"
+               "create function look() returns text language sql as "
+               "$$insert into seen values ('x') returning email$$;\n"
                "create view t as select look() as email")
     source.dataset(t=[EMAIL])
     status, message = source.refused("t")

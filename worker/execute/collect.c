@@ -156,7 +156,8 @@ static const struct source_column *column_of(struct collect *collect, const char
 
     if (!column)
         end(collect, JOB_FAILED,
-            arena_printf(collect->job->arena, "Field '%s' of collection '%s' of dataset '%s' is no column of its table.",
+            arena_printf(collect->job->arena,
+                         "Field '%s' of collection '%s' of dataset '%s' is no column of its table.",
                          name, collect->node->collection->name, collect->node->dataset->key));
     return column;
 }
@@ -361,7 +362,8 @@ static const char *statement(struct collect *collect)
 {
     _cleanup_(buf_free) struct buf sql = BUF_INIT(16 * 1024 * 1024);
     struct arena *arena = collect->job->arena;
-    const char *select = query_select(collect->walk, collect->node, place_parameter, collect, collect->limit + 1, arena);
+    const char *select =
+        query_select(collect->walk, collect->node, place_parameter, collect, collect->limit + 1, arena);
 
     buf_adds(&sql, "select ");
     for (int i = 0; i < collect->field_count; i++) {

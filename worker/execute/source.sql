@@ -1,7 +1,7 @@
 -- Run in customers' databases, by libpq alone: unprepared, with text parameters.
 
 -- name: source_settings
--- For the session: what is read must not depend on how their server is set up. $1 schema, $2 milliseconds, $3 read only.
+-- For the session: nothing depends on how their server is set up. $1 schema, $2 milliseconds, $3 read only.
 -- A database without an encoding would refuse to send what is no UTF-8: it sends its bytes as they are.
 select set_config('search_path', case when $1::text is null then current_setting('search_path')
                                       else quote_ident($1::text) end, false),

@@ -114,9 +114,11 @@ static void lists_are_opened_and_objects_followed(void **state)
 
     assert_string_equal(found(INT4, DATASET_NONE, NULL, "[1,[2,null,[3]],1]\n[]\n{\"a\":9}", test),
                         "{\"1\",\"2\",\"3\"}");
-    assert_string_equal(found(INT4, DATASET_NONE, "a.b", "{\"a\":[{\"b\":1},{\"b\":[2]},{\"c\":3}]}\n4\n{\"a\":5}", test),
+    assert_string_equal(found(INT4, DATASET_NONE, "a.b",
+                              "{\"a\":[{\"b\":1},{\"b\":[2]},{\"c\":3}]}\n4\n{\"a\":5}", test),
                         "{\"1\",\"2\"}");
-    assert_string_equal(found(INT4, DATASET_NONE, NULL, "[1,\n{\"a\"\n[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1", test), "{}");
+    assert_string_equal(found(INT4, DATASET_NONE, NULL, "[1,\n{\"a\"\n[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1", test),
+                        "{}");
 }
 
 static void many_keys_are_told_apart_and_given_in_parts(void **state)
@@ -170,7 +172,8 @@ static void a_column_is_compared_in_its_own_type(void **state)
         { INT4, 150000, "$2::integer[]" },
         { BPCHAR, 150000, "$2::bpchar[]" },
         { CITEXT, 150000, "$2::citext[]" },
-        { MOOD, 150000, "array(select v::mood from unnest($2::text[]) v where v = any(enum_range(null::mood)::text[]))" },
+        { MOOD, 150000, "array(select v::mood from unnest($2::text[]) v "
+                        "where v = any(enum_range(null::mood)::text[]))" },
         { INET, 160000, "array(select v::inet from unnest($2::text[]) v where pg_input_is_valid(v, 'inet'))" },
     };
     const struct dataset_field field = { .name = "k", .path = "k", .column = "k" };
