@@ -1,5 +1,6 @@
 """A request is forgotten: its key is destroyed, and nothing of whom it was about can be found or opened any more."""
 
+import contextlib
 import json
 import re
 import subprocess
@@ -8,6 +9,7 @@ import uuid
 import pytest
 
 from configuring import refusal
+from packing import packing  # noqa: F401
 from pausing import GO, HALT, gates  # noqa: F401
 from safe import Ring, fresh_key, seal, unseal
 from utils import Answer, must, must_all, wait_until, worker_settings
@@ -37,7 +39,8 @@ def denied(api, identity):
 
 
 def key_of(db, stack, request_id):
-    key_id, wrapped = db.execute("select key_id, wrapped from request_key where request_id = %s", (request_id,)).fetchone()
+    key_id, wrapped = db.execute("select key_id, wrapped from request_key where request_id = %s",
+                                 (request_id,)).fetchone()
     return Ring(stack.environment()["DOCKET_SEALING_KEYS"]).unwrap(key_id, wrapped, request_id)
 
 
@@ -149,16 +152,33 @@ def test_its_results_are_gone(api, db, stack, forget, denied, identity):
     path = link.removeprefix(stack.api.url)
     assert refusal(api.anonymous().get(path)) == (410, "This privacy request was forgotten, and its package with it.")
     wait_until(lambda: not package.exists(), 20, "the package's file to be deleted")
-    wait_until(lambda: not db.execute("select from request_package where request_id = %s", (request_id,)).fetchone(),
+    wait_until(lambda: not db.execute("select 1 from request_package where request_id = %s", (request_id,)).fetchone(),
                20, "the package's row to go")
+
+
+def test_what_was_collected_and_packed_for_it_is_gone(api, packing, db, forget):
+    policy = packing.policy("forget_me", ("forget_me", packing.storage("forget_me"), ["user"]))
+    request_id = packing.run(packing.person(), policy)
+    [link] = must(api.get(f"/privacy-request/{request_id}/access-results"))["access_result_urls"]
+    assert counts(db, request_id)["request_rows"] > 0
+    forget(request_id)
+    assert not any(counts(db, request_id).values())
+    assert api.anonymous().get(link.removeprefix(api.url)).status_code == 410
+    assert refusal(api.get(f"/privacy-request/transfer/{request_id}/forget_me")) == (
+        410, f"Privacy request '{request_id}' was forgotten.")
+    wait_until(lambda: not [file for file in packing.stack.packages.rglob("*") if request_id in str(file)], 20,
+               "the package to be deleted")
+    shown = api.find(request_id, verbose=True)
+    assert shown["status"] == "complete" and shown["results"]
+    assert must(api.get(f"/privacy-request/{request_id}/tasks"))
 
 
 # --- by the clock --------------------------------------------------------------------------------------------
 
 
 def wait_forgotten(db, request_id):
-    wait_until(lambda: db.execute("select forgotten_at from privacy_request where id = %s", (request_id,)).fetchone()[0],
-               20, f"{request_id} to be forgotten")
+    wait_until(lambda: db.execute("select forgotten_at from privacy_request where id = %s",
+                                  (request_id,)).fetchone()[0], 20, f"{request_id} to be forgotten")
 
 
 def test_what_is_complete_is_forgotten_after_its_time(api, gates, stack, db, bus):
@@ -183,6 +203,12 @@ def test_collected_rows_and_packages_go_after_their_time(stack, db, denied, iden
 
 
 # --- what somebody can find, with all that there is in their hands -------------------------------------------
+
+
+def read(path):
+    with contextlib.suppress(FileNotFoundError):  # it was deleted meanwhile
+        return path.read_bytes()
+    return b""
 
 
 class Thief:
@@ -215,7 +241,7 @@ class Thief:
         """Which of the values stand in a file of any server, or in Redis."""
         found = set()
         for path in [*self.files(), self.redis_dump()]:
-            content = path.read_bytes()
+            content = read(path)
             found |= {value for value in values if value in content}
         return found
 
@@ -259,7 +285,8 @@ def rings(stack):
         stack.restart(DOCKET_SEALING_KEYS=None)
 
 
-def test_nothing_is_found_or_opened_not_even_from_a_copy_of_before(api, gates, stack, db, identity, forget, rings, thief):
+def test_nothing_is_found_or_opened_not_even_from_a_copy_of_before(api, gates, stack, db, identity, forget, rings,
+                                                                   thief):
     gates.build(gate=[Answer(json={"halt": True, "derived_identity": {"phone_number": identity.phone()}})])
     living = gates.request()
     request_id = gates.request()
