@@ -22,7 +22,7 @@ static const char *webhook_key(const struct timeline_event *event)
 {
     const char *key = schema_text(event->data, "webhook_key");
 
-    return key ? key : "deleted";
+    return key ? key : event->former_key ? event->former_key : "deleted";
 }
 
 static const char *say_nothing(const struct timeline_event *event)
@@ -541,6 +541,7 @@ static int row_tell(struct api_call *call, const PGresult *rows, int row, const 
         .action_type = subject->policy ? catalog_policy_action(subject->policy) : NULL,
         .reason = subject->reason,
         .failed = db_get_bool(rows, row, 4),
+        .former_key = db_dup_text(rows, row, 6, call->arena),
         .arena = call->arena,
     };
 

@@ -17,6 +17,7 @@ struct timeline_event {
     const char *action_type; /* of the request's policy */
     const char *reason;      /* why it was denied or canceled, opened; NULL: none, or forgotten */
     bool failed;             /* a call that was given up: the request failed by it; that failure: a task told it */
+    const char *former_key;  /* of a webhook that was deleted meanwhile; NULL */
     bool begun;              /* no event: a collection was begun */
     struct arena *arena;
 };

@@ -1,6 +1,6 @@
 -- name: timeline_events
 -- The fifth column: of a call that was given up, whether the request failed by it; of such a failure, whether a task
--- has told it. Without a type: a collection was begun, which is no event; it stays told until it is begun anew.
+-- has told it. The last: the key that a webhook had before it was deleted. Without a type: a collection was begun, which is no event; it stays told until it is begun anew.
 select e.request_id, e.type, e.time, e.payload,
        case e.type
            when 'docket.request.webhook_given_up.v1'
@@ -11,13 +11,21 @@ select e.request_id, e.type, e.time, e.payload,
                         where f.request_id = e.request_id and f.id = e.cause
                           and f.type = 'docket.request.task_failed.v1')
            else false end,
-       e.seq
+       e.seq,
+       case when e.type in ('docket.request.webhook_skipped.v1', 'docket.request.resumed.v1')
+                 and convert_from(e.payload, 'UTF8')::jsonb ->> 'webhook_key' is null
+            then (select convert_from(f.payload, 'UTF8')::jsonb ->> 'webhook_key' from request_event f
+                  where f.request_id = e.request_id and f.seq < e.seq
+                    and convert_from(f.payload, 'UTF8')::jsonb ->> 'webhook_id' =
+                        convert_from(e.payload, 'UTF8')::jsonb ->> 'webhook_id'
+                    and convert_from(f.payload, 'UTF8')::jsonb ->> 'webhook_key' is not null
+                  order by f.seq limit 1) end
 from request_event e
 where e.request_id = any($1)
 union all
 select t.request_id, null, t.started_at,
        convert_to(jsonb_build_object('action', t.action, 'connection_key', t.connection_key, 'dataset', t.dataset,
-                                     'collection', t.collection)::text, 'UTF8'), false, null
+                                     'collection', t.collection)::text, 'UTF8'), false, null, null
 from request_task t
 where t.request_id = any($1) and t.started_at is not null and t.action <> 'package'
 order by 1, 3, 6

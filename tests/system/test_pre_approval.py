@@ -297,7 +297,7 @@ def test_a_bare_request_s_body_has_every_member_too(api, receiver, identity):
     body = receiver.wait_calls(1, "/crm", request_id)[0].json
     assert set(body) == {"privacy_request_id", "privacy_request_status", "direction", "callback_type",
                          "identity", "policy_action", "privacy_request", "timestamp"}
-    assert body["policy_action"] == "access"
+    assert body["policy_action"] == "erasure"
     about = body["privacy_request"]
     assert len(about) == 28
     assert about["days_left"] == 45 and WITH_OFFSET.fullmatch(about["requested_at"])
