@@ -234,6 +234,20 @@ static int read_tasks(struct api_call *call, struct transfer *transfer, struct e
     return 0;
 }
 
+/* What nobody filled in is left out, as it is of a package. */
+static const char *without_nulls(const char *json, struct arena *arena)
+{
+    _cleanup_(json_object_putp) json_object *object = json_tokener_parse(json);
+
+    json_object_object_foreach(object, label, value)
+    {
+        if (!value)
+            json_object_object_del(object, label);
+    }
+    return arena_strdup(arena, json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
+                                                                          JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
 static int read_input(struct transfer *transfer, const PGresult *rows, int row, struct err *err)
 {
     _cleanup_(buf_free) struct buf text = BUF_INIT(OUT_BYTES_MAX);
@@ -246,7 +260,7 @@ static int read_input(struct transfer *transfer, const PGresult *rows, int row, 
     if (r < 0)
         return r;
     buf_json_string(&text, db_get_text(rows, row, 0));
-    buf_printf(&text, ":[%s]", (const char *)plain.data);
+    buf_printf(&text, ":[%s]", without_nulls(plain.data, transfer->arena));
     transfer->inputs[transfer->input_count++] = arena_strndup(transfer->arena, text.data, text.length);
     return 0;
 }

@@ -190,8 +190,13 @@ static void each_event_is_told_in_the_contract_s_words(void **state)
 
     for (size_t i = 0; i < COUNT_OF(told); i++) {
         _cleanup_(json_object_putp) json_object *data = json_tokener_parse(told[i].data);
-        struct timeline_event event = { told[i].type, data,  7,     &picture->catalog, "access",
-                                        "because",    false, false, test->arena };
+        struct timeline_event event = { .type = told[i].type,
+                                        .data = data,
+                                        .time = 7,
+                                        .catalog = &picture->catalog,
+                                        .action_type = "access",
+                                        .reason = "because",
+                                        .arena = test->arena };
         struct timeline_entry entry = { 0 };
 
         assert_non_null(data);
