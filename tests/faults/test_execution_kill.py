@@ -12,8 +12,8 @@ from customers import Company, Person, sorted_rows
 from load import Killer, consumer_lag, log_problems, wait_assigned
 from stack import wait_until
 
-EACH = int(os.environ.get("DOCKET_TEST_EACH", 200))  # accesses, and erasures
-BYSTANDERS = 200
+EACH = int(os.environ.get("DOCKET_TEST_EACH", 80))  # accesses, and erasures
+BYSTANDERS = 100
 LONGEST = 60  # seconds of killing
 ROUNDS = int(os.environ.get("DOCKET_TEST_ROUNDS", 1))
 MASKED = "MASKED"
