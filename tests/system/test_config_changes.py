@@ -122,7 +122,7 @@ def test_a_connection_disabled_between_attempts_is_not_called_again(api, receive
     api.make_webhooks(receiver, crm=Answer(503))
     request_id = waiting_requests(api, receiver, identity, "/crm", 1)[0]
     disable(api, "crm")
-    due = "update webhook_delivery set due_at = now() where request_id = %s and state = 'waiting'"
+    due = "update webhook_delivery set due_at = now() where request_id = %s and state = 'waiting' and attempts = 1"
     wait_until(lambda: db.execute(due, (request_id,)).rowcount, 10, "the next attempt to be planned")
     wait_message(api, request_id, "Webhook: crm", DISABLED.format("crm"))
     assert len(receiver.calls("/crm", request_id)) == 1
@@ -153,7 +153,7 @@ def test_a_failed_call_is_made_again_where_the_webhook_was_moved_to(api, receive
     request_id = waiting_requests(api, receiver, identity, "/crm", 1)[0]
     api.make_connection("new_crm", receiver.script("/new", Reply("eligible")))
     must(api.patch("/dsr/webhook/pre_approval/crm", {"connection_config_key": "new_crm"}))
-    due = "update webhook_delivery set due_at = now() where request_id = %s and state = 'waiting'"
+    due = "update webhook_delivery set due_at = now() where request_id = %s and state = 'waiting' and attempts = 1"
     wait_until(lambda: db.execute(due, (request_id,)).rowcount, 10, "the next attempt to be planned")
     api.wait_status(request_id, "complete")
     assert len(receiver.calls("/crm", request_id)) == 1
