@@ -83,6 +83,11 @@ class Api:
         element = {"policy_key": policy, "identity": {"email": email}} | more
         return must_all(self.anonymous().post("/privacy-request", [element]))[0]
 
+    def create_requests(self, emails, policy="default_access_policy"):
+        """All in one call (50 at the most), so that none is created long after another."""
+        return must_all(self.anonymous().post("/privacy-request", [{"policy_key": policy, "identity": {"email": email}}
+                                                                   for email in emails]))
+
     def find(self, request_id, **filters):
         """The request as search shows it; None when there is none."""
         page = must(self.post("/privacy-request/search", {"request_id": request_id} | filters))

@@ -34,6 +34,9 @@ KAFKA_JARS = RUN / "kafka"
 KAFKA_CONFIG = ROOT / "tests/stack/kafka"
 LOOPBACK = "127.0.0.1"
 
+# Times to wait at most are said for a quiet machine. On a shared one a disk or a core may be away for seconds.
+PATIENCE = float(os.environ.get("DOCKET_TEST_PATIENCE", "3"))
+
 # Below Linux's ephemeral range (32768 on): no outgoing connection takes a port while its server is down.
 PORTS = range(20000, 32000)
 
@@ -46,17 +49,18 @@ class StackError(Exception):
 
 
 def wait_until(condition, timeout, what, every=0.05):
-    """Returns the condition's first true value; StackError naming `what` after `timeout` seconds.
+    """Returns the condition's first true value; StackError naming `what` after `timeout` seconds (times PATIENCE).
 
     `what` may be a function, so that the message can tell what was seen last.
     """
+    timeout *= PATIENCE
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise StackError(f"waited {timeout} s in vain: {what() if callable(what) else what}")
+            raise StackError(f"waited {timeout:g} s in vain: {what() if callable(what) else what}")
         time.sleep(every)
 
 
@@ -825,7 +829,8 @@ def say(what, text):
 
 def development_stack():
     settings = {name: value for name, value in os.environ.items()
-                if name.startswith("DOCKET_") and name not in NOT_FOR_PROGRAMS}
+                if name.startswith("DOCKET_") and not name.startswith("DOCKET_TEST_")
+                and name not in NOT_FOR_PROGRAMS}
     run = RunDir(RUN)
     return Stack(run, Servers(run), os.environ.get("DOCKET_PRESET", "release"), settings=settings)
 

@@ -57,6 +57,11 @@ def assert_kept(times, calls, extra=BURST + HELD):
         assert most_in(times, span) <= calls * (span + LATE) + extra, (span, times)
 
 
+def assert_used(times, calls):
+    """Most of what is allowed, in the best second."""
+    assert most_in(times, 1) >= 0.7 * calls, times
+
+
 def test_two_workers_keep_to_one_limit(two_workers, api, receiver, identity):
     api.make_webhooks(receiver, crm=Answer())
     limit(api, "crm", 20)
@@ -64,19 +69,19 @@ def test_two_workers_keep_to_one_limit(two_workers, api, receiver, identity):
         api.create_request(identity())
     times = calls_of(receiver, "/crm", 100, 40)
     assert_kept(times, 20)
-    assert max(times) - min(times) < 10, "and use most of it"
+    assert_used(times, 20)
     assert len(times) == 100, "each once"
 
 
 def test_a_limit_holds_up_no_other_endpoint(api, receiver, identity):
+    """Every request owes a call to both: the last of one comes long before the other's."""
     api.make_webhooks(receiver, slow=Answer(), fast=Answer())
-    limit(api, "slow", 2)
-    began = time.time()
-    for _ in range(20):
-        api.create_request(identity())
-    times = calls_of(receiver, "/fast", 20, 20)
-    assert max(times) - began < 5
-    assert_kept(calls_of(receiver, "/slow", 6, 20), 2, extra=2)
+    limit(api, "slow", 4)
+    api.create_requests(identity() for _ in range(40))
+    fast = calls_of(receiver, "/fast", 40, 20)
+    slow = calls_of(receiver, "/slow", 40, 20)
+    assert max(fast) < sorted(slow)[20]
+    assert_kept(slow, 4, extra=2)
 
 
 def test_one_call_a_second_is_one_call_a_second(api, receiver, identity):
@@ -91,13 +96,11 @@ def test_one_call_a_second_is_one_call_a_second(api, receiver, identity):
 def test_a_limit_that_is_changed_counts_from_then_on(api, receiver, identity):
     api.make_webhooks(receiver, crm=Answer())
     limit(api, "crm", 1)
-    for _ in range(30):
-        api.create_request(identity())
+    api.create_requests(identity() for _ in range(50))
     receiver.wait_calls(2, "/crm")
     limit(api, "crm", None)
-    began = time.time()
-    times = calls_of(receiver, "/crm", 30, 20)
-    assert max(times) - began < 8
+    times = sorted(calls_of(receiver, "/crm", 50, 20))
+    assert most_in(times, 2) > 10, "ten times what it was"
 
 
 @pytest.mark.parametrize(("stop", "go"), [("pause", "resume"), ("disable", "enable")])
@@ -158,7 +161,7 @@ def test_without_redis_two_workers_share_the_limit(stack, two_workers, api, rece
             api.create_request(identity())
         times = calls_of(receiver, "/crm", 60, 40)
         assert_kept(times, 20)
-        assert max(times) - min(times) < 12, "and use most of it"
+        assert_used(times, 20)
 
 
 def test_one_worker_without_redis_has_all_of_it(stack, api, receiver, identity):
@@ -174,7 +177,7 @@ def test_one_worker_without_redis_has_all_of_it(stack, api, receiver, identity):
                 api.create_request(identity())
             times = calls_of(receiver, "/crm", 40, 20)
             assert_kept(times, 20)
-            assert max(times) - min(times) < 6
+            assert_used(times, 20)
             assert worker.log_contains("cache.without")
     finally:
         proxy.close()

@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 import pytest
 
-from utils import Answer, Close, Hang, Reply, must, redirect, wait_until, worker_settings
+from utils import Answer, Close, Hang, Reply, must, promptly, redirect, wait_until, worker_settings
 
 SCHEDULE = "200ms,400ms"
 ATTEMPTS = 3
@@ -284,9 +284,8 @@ def test_an_answer_that_drips_is_given_up_in_time(stack, api, receiver, identity
             receiver.idle(0.05)
 
     request_id = ask(api, receiver, identity, drip)
-    started = time.monotonic()
-    assert {outcome for _, _, outcome in wait_delivery(db, request_id, "given_up")} == {"timeout"}
-    assert time.monotonic() - started < 10
+    with promptly(10):
+        assert {outcome for _, _, outcome in wait_delivery(db, request_id, "given_up")} == {"timeout"}
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/hook", "file:///etc/passwd", "http://", "not a url"])

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stack"))
@@ -11,8 +12,17 @@ from client import Api, must, must_all  # noqa: E402, F401
 from events import BadEvent, Bus, Event, check  # noqa: E402, F401
 from proxy import Proxy  # noqa: E402, F401
 from receiver import Answer, Call, Close, Hang, Receiver, Reply, redirect  # noqa: E402, F401
-from stack import ROOT, Callback, RunDir, Servers, Stack, StackError, wait_until  # noqa: E402, F401
+from stack import PATIENCE, ROOT, Callback, RunDir, Servers, Stack, StackError, wait_until  # noqa: E402, F401
 from watch import Identities, LogWatch  # noqa: E402, F401
+
+
+@contextlib.contextmanager
+def promptly(seconds):
+    """What is done within must not take as long as what hangs: so many seconds at the most on a quiet machine."""
+    began = time.monotonic()
+    yield
+    took = time.monotonic() - began
+    assert took < seconds * PATIENCE, f"took {took:.1f} s"
 
 
 def change_worker(worker, settings):
