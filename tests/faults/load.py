@@ -9,7 +9,6 @@ import http.client
 import json
 import queue
 import random
-import re
 import threading
 import time
 from collections import Counter, defaultdict
@@ -235,18 +234,6 @@ class Killer(threading.Thread):
 
 
 # --- what came of it ------------------------------------------------------------------------------------------
-
-
-def wait_assigned(stack):
-    """Until the workers that run have all partitions: those of one that was stopped are theirs only after a while."""
-    partitions = 2 * int(stack.settings.get("DOCKET_TOPIC_PARTITIONS", 12))
-
-    def assigned(worker):
-        numbers = re.findall(r'"event":"intake.assigned","partitions":(\d+)', worker.log_text())
-        return int(numbers[-1]) if numbers else 0
-
-    wait_until(lambda: sum(assigned(worker) for worker in stack.workers) == partitions, 40,
-               lambda: f"{partitions} partitions to be read: {[assigned(worker) for worker in stack.workers]}")
 
 
 DECIDED = ("complete", "pre_approval_not_eligible")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from load import Creator, consumer_lag, log_problems, wait_assigned, wait_decided
+from load import Creator, consumer_lag, log_problems, wait_decided
 from receiver import Answer, Receiver
 from runs import Course, Step, percentile, run_problems
 from stack import wait_until
@@ -60,7 +60,7 @@ def count(db, prefix, status):
 @pytest.mark.timeout(150 + 2 * DOWN)
 def test_an_endpoint_that_is_back_heals_and_its_neighbour_never_noticed(stack, api, receiver, identity, bus, db, seed):
     stack.start(workers=2)
-    wait_assigned(stack)
+    stack.wait_assigned()
     bus.skip()
     frail = Receiver(stack.callback.url)
     ill, well = two_steps("faults_ill", "ill"), two_steps("faults_well", "well")

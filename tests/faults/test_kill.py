@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from load import (WEBHOOKS, Creator, Killer, consumer_lag, log_problems, make_webhooks, problems_of, wait_assigned,
+from load import (WEBHOOKS, Creator, Killer, consumer_lag, log_problems, make_webhooks, problems_of,
                   wait_decided)
 from stack import wait_until
 
@@ -15,7 +15,7 @@ LONGEST = 40  # seconds of killing
 @pytest.mark.timeout(240)
 def test_programs_killed_under_load_lose_nothing(stack, api, receiver, identity, bus, db, replier, seed):
     stack.start(workers=2)
-    wait_assigned(stack)
+    stack.wait_assigned()
     bus.skip()
     make_webhooks(api, receiver, replier)
     creator = Creator(api, identity, f"kill-{seed}", REQUESTS, pause=0.5)

@@ -11,7 +11,7 @@ from collections import Counter
 import psycopg
 import pytest
 
-from load import Creator, consumer_lag, log_problems, wait_assigned, wait_decided
+from load import Creator, consumer_lag, log_problems, wait_decided
 from runs import FAILURES, Person, failure_problems, identity_problems, make_course, run_problems
 from stack import wait_until
 
@@ -113,7 +113,7 @@ def wait_no_worker(db):
 @pytest.mark.timeout(240)
 def test_a_worker_killed_at_every_moment_of_a_call_loses_nothing(stack, api, receiver, identity, bus, db, replier,
                                                                  seed):
-    wait_assigned(stack)
+    stack.wait_assigned()
     bus.skip()
     person = Person(identity)
     course = make_course("faults_moment", replier, person)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from load import consumer_lag, wait_assigned
+from load import consumer_lag
 from receiver import Answer, Reply
 from stack import wait_until
 
@@ -14,7 +14,7 @@ SLOW = 5.0  # seconds
 
 @pytest.fixture(autouse=True)
 def reading(stack, programs_alive):
-    wait_assigned(stack)
+    stack.wait_assigned()
 
 
 def make_requests(api, identity, count):

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 import requests
 
-from load import (OBJECTOR, WEBHOOKS, Creator, consumer_lag, log_problems, make_webhooks, problems_of, wait_assigned,
+from load import (OBJECTOR, WEBHOOKS, Creator, consumer_lag, log_problems, make_webhooks, problems_of,
                   wait_decided)
 from stack import wait_until
 
@@ -57,7 +57,7 @@ def expect_while_away(stack, server, held, identity):
 def test_a_server_away_for_twenty_seconds_loses_nothing(stack, api, receiver, identity, bus, replier, seed, name):
     server = getattr(stack, name)
     stack.start(workers=2)
-    wait_assigned(stack)
+    stack.wait_assigned()
     bus.skip()
     make_webhooks(api, receiver, replier)
     held = {word: held_calls(api, receiver, identity, word) for word in ("good", "bad")}

@@ -6,7 +6,7 @@ import time
 import pytest
 import requests
 
-from load import Creator, Killer, consumer_lag, log_problems, wait_assigned, wait_decided
+from load import Creator, Killer, consumer_lag, log_problems, wait_decided
 from receiver import Answer
 from runs import Course, Step, percentile, resident_bytes, resume_of, run_problems, topic_problems, types_of
 from stack import wait_until
@@ -59,12 +59,12 @@ def restart_all(stack):
     for program in stack.programs:
         program.kill()
     stack.start(len(stack.workers))
-    wait_assigned(stack)
+    stack.wait_assigned()
 
 
 def begin(stack, bus, api, receiver, halt):
     stack.start(workers=2)
-    wait_assigned(stack)
+    stack.wait_assigned()
     bus.skip()
     halt.course.install(api, receiver)
 
@@ -142,7 +142,7 @@ def test_every_pause_expires_once_and_on_time_while_workers_are_killed(stack, ap
     wait_status(db, creator, "error", LIFE + LATE + 30 + REQUESTS / 20)
     killer.end()
     stack.start(2)
-    wait_assigned(stack)
+    stack.wait_assigned()
     wait_decided(db, creator.prefix, REQUESTS, 30, ["error"])
     wait_idle(stack)
     late = delays(db, creator)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from load import Creator, Killer, consumer_lag, log_problems, wait_assigned, wait_decided
+from load import Creator, Killer, consumer_lag, log_problems, wait_decided
 from runs import Person, failure_problems, identity_problems, make_course, run_problems
 from stack import wait_until
 
@@ -25,7 +25,7 @@ unhurried = pytest.mark.settings(DOCKET_WEBHOOK_TIMEOUT="2s", DOCKET_BREAKER_CAL
 def test_runs_go_on_where_they_were_when_programs_are_killed(stack, api, receiver, identity, bus, db, replier, seed,
                                                              turn):
     stack.start(workers=2)
-    wait_assigned(stack)
+    stack.wait_assigned()
     bus.skip()
     person = Person(identity)
     course = make_course("faults_kill", replier, person)

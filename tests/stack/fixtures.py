@@ -67,6 +67,8 @@ def programs_alive(stack, request):
     if marker:
         stack.restart(**marker.kwargs)
     stack.start(len(stack.workers))
+    if stack.workers and stack.unassigned:
+        stack.wait_assigned()
     yield
     died = {program.name: program.exit_code for program in stack.programs if program.died()}
     stack.keep_workers(1)

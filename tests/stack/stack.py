@@ -17,6 +17,7 @@ import fcntl
 import os
 import pwd
 import random
+import re
 import secrets
 import shutil
 import signal
@@ -642,6 +643,12 @@ class Worker(Program):
     binary_name = "docket-worker"
     listen_variable = "DOCKET_WORKER_LISTEN"
 
+    @property
+    def assigned(self):
+        """The partitions of both topics that it was given last."""
+        numbers = re.findall(r'"event":"intake.assigned","partitions":(\d+)', self.log_text())
+        return int(numbers[-1]) if numbers else 0
+
 
 class Stack:
     """docket on some servers. `settings` are DOCKET_* variables for its programs, over the usual ones."""
@@ -656,6 +663,7 @@ class Stack:
         self.api = Api(self, "docket-api")
         self.callback = Callback(self, "docket-callback")
         self.workers = []
+        self.unassigned = False  # a worker ended, and its partitions may be nobody's
         running = [path for path in run.pid.glob("docket-worker-*.pid") if read_pid_file(path)]
         for _ in range(max((int(path.stem.rpartition("-")[2]) for path in running), default=0)):
             self.add_worker()
@@ -691,8 +699,17 @@ class Stack:
         return worker
 
     def keep_workers(self, count):
+        """Ends the others. As they could come back, Kafka keeps their partitions for ten seconds."""
+        self.unassigned = self.unassigned or any(worker.is_alive() for worker in self.workers[count:])
         stop_all(self.workers[count:])
         del self.workers[count:]
+
+    def wait_assigned(self):
+        """Until the workers that run have all partitions."""
+        partitions = 2 * int(self.settings.get("DOCKET_TOPIC_PARTITIONS", 12))
+        wait_until(lambda: sum(worker.assigned for worker in self.workers) == partitions, 40,
+                   lambda: f"{partitions} partitions to be read: {[worker.assigned for worker in self.workers]}")
+        self.unassigned = False
 
     def binary(self, name):
         path = ROOT / "build" / self.preset / "bin" / name

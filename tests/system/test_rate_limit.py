@@ -27,15 +27,9 @@ def two_workers(stack):
     return stack.workers
 
 
-def assigned(worker):
-    """Partitions that it was given last."""
-    lines = [json.loads(line) for line in worker.log_text().splitlines() if '"intake.assigned"' in line]
-    return lines[-1]["partitions"] if lines else 0
-
-
 def wait_shared(workers):
-    wait_until(lambda: all(assigned(worker) == PARTITIONS // 2 for worker in workers), 40,
-               lambda: f"an even assignment: {[assigned(worker) for worker in workers]}")
+    wait_until(lambda: all(worker.assigned == PARTITIONS // 2 for worker in workers), 40,
+               lambda: f"an even assignment: {[worker.assigned for worker in workers]}")
 
 
 def limit(api, key, calls):
@@ -171,8 +165,7 @@ def test_one_worker_without_redis_has_all_of_it(stack, api, receiver, identity):
         with worker_settings(stack, DOCKET_REDIS_URL=f"redis://127.0.0.1:{proxy.port}/0") as worker:
             api.make_webhooks(receiver, crm=Answer())
             limit(api, "crm", 20)
-            # A worker of the test before may be a member still, with its share, until its session is over.
-            wait_until(lambda: assigned(worker) == PARTITIONS, 40, "all partitions")
+            stack.wait_assigned()
             for _ in range(40):
                 api.create_request(identity())
             times = calls_of(receiver, "/crm", 40, 20)
