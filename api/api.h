@@ -9,6 +9,7 @@
 #pragma once
 
 #include <json-c/json.h>
+#include <stdatomic.h>
 
 #include "common/arena.h"
 #include "common/catalog.h"
@@ -26,7 +27,7 @@ struct reply_queue;  /* api/callback/reply.h */
 struct resume_queue; /* api/callback/resume.h */
 struct ready;        /* common/ready.h */
 
-/* The program's parts, built once by main() and read-only afterwards. */
+/* The program's parts, built once by main() and read-only afterwards, but for the count. */
 struct api {
     const struct config *config;
     struct seal_ring *ring;
@@ -36,6 +37,7 @@ struct api {
     struct reply_queue *replies;
     struct resume_queue *resumes;
     struct ready *ready;
+    atomic_int tries; /* of connections, under way */
 };
 
 enum { API_PARAMS_MAX = 4, API_PENDING = 1 };
@@ -87,15 +89,23 @@ extern const struct api_route health_routes[];
 extern const struct api_route oauth_routes[];       /* clients, scopes, roles, token, login, logout */
 extern const struct api_route connection_routes[];
 extern const struct api_route connection_oauth_routes[];
+extern const struct api_route connection_type_routes[];
+extern const struct api_route dataset_routes[];
+extern const struct api_route dataset_link_routes[]; /* what ties datasets to connections */
+extern const struct api_route traversal_routes[];    /* how datasets would be reached */
+extern const struct api_route preview_routes[];
 extern const struct api_route policy_routes[];      /* policies, rules, targets */
 extern const struct api_route webhook_routes[];     /* pre-approval webhooks */
 extern const struct api_route policy_webhook_routes[];
+extern const struct api_route manual_webhook_routes[]; /* what people are asked for */
+extern const struct api_route manual_input_routes[];   /* what they fill in, and that the run goes on */
 extern const struct api_route storage_routes[];
 extern const struct api_route setting_routes[];     /* /config */
 extern const struct api_route request_routes[];     /* create, list, search, log */
 extern const struct api_route review_routes[];      /* approve, deny, cancel */
 extern const struct api_route retry_routes[];
 extern const struct api_route removal_routes[];     /* soft deletion */
+extern const struct api_route result_routes[];      /* packages, and what goes into them */
 extern const struct api_route delivery_routes[];    /* docket's own: calls owed to webhooks */
 extern const struct api_route endpoint_routes[];    /* docket's own: who is called */
 extern const struct api_route callback_routes[];    /* eligible, not-eligible, resume; also docket-callback's */
@@ -111,6 +121,10 @@ void api_answer_err(struct api_call *call, const struct err *err);
 /* Another form than JSON; `text` is copied. */
 int api_answer_text(struct api_call *call, int status, const char *content_type, const char *text, size_t length);
 
+/* Piece by piece (common/stream.h); negative: nothing was answered. The source must not need the call's catalog. */
+int api_answer_stream(struct api_call *call, int status, const char *content_type, const struct stream_source *source,
+                      struct err *err) MUST_CHECK;
+
 /* Adds to call->errors and returns -ERR_INVALID (err is filled too). `path` is e.g. "query" and `name` "page". */
 int api_invalid(struct api_call *call, struct err *err, const char *where, const char *name, const char *type,
                 const char *msg, ...) PRINTF_LIKE(6, 7);
@@ -120,6 +134,8 @@ struct api_page {
     long long page, size;
 };
 int api_page(struct api_call *call, struct api_page *ret, struct err *err) MUST_CHECK;
+/* With another size where none is asked for, and another bound. */
+int api_page_of(struct api_call *call, int size, int size_max, struct api_page *ret, struct err *err) MUST_CHECK;
 long long api_page_offset(const struct api_page *page);
 int api_answer_page(struct api_call *call, const struct api_page *page, json_object *items, long long total);
 

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "api/connection.sql.h"
+#include "api/connection_kind.h"
+#include "api/connection_try.h"
 #include "api/resource.h"
 #include "api/secret.h"
 #include "common/log.h"
@@ -17,9 +19,6 @@ static const char *const types[] = {
 };
 static const char *const accesses[] = { "read", "write", NULL };
 static const char *const test_statuses[] = { "passed", "failed", "untested", NULL };
-static const char *const system_types[] = {
-    "data_catalog", "database", "email", "manual", "saas", "service", "system", "website", NULL,
-};
 
 /* --- the object ------------------------------------------------------------------------------- */
 
@@ -57,14 +56,6 @@ struct bytes connection_seal(struct api_call *call, const char *what, const char
     return seal_ring_close(call->api->ring, what, id, plain, call->arena);
 }
 
-static json_object *shown_secrets(struct api_call *call, const PGresult *rows, int row, int column,
-                                  const char *id)
-{
-    _cleanup_(json_object_putp) json_object *secrets =
-        connection_unseal(call, "secrets", id, rows, row, column);
-
-    return secrets ? secret_masked(secrets) : NULL;
-}
 
 static json_object *texts(const PGresult *rows, int row, int column, struct arena *arena)
 {
@@ -91,9 +82,17 @@ static json_object *boolean(const PGresult *rows, int row, int column)
 enum { ID, KEY, NAME, DESCRIPTION, TYPE, ACCESS, CREATED, UPDATED, DISABLED, TESTED, SUCCEEDED };
 enum { ACTIONS = SUCCEEDED + 1, SECRETS };
 
+static json_object *shown_secrets(struct api_call *call, const PGresult *rows, int row, int column)
+{
+    const struct connection_kind *kind = connection_kind_of(db_get_text(rows, row, column + TYPE));
+    _cleanup_(json_object_putp) json_object *secrets =
+        connection_unseal(call, "secrets", db_get_text(rows, row, column + ID), rows, row, column + SECRETS);
+
+    return kind && secrets ? kind->masked(secrets) : NULL;
+}
+
 json_object *connection_object(struct api_call *call, const PGresult *rows, int row, int column)
 {
-    const char *id = db_get_text(rows, row, column + ID);
     json_object *object = json_object_new_object();
     const struct {
         const char *name;
@@ -109,7 +108,7 @@ json_object *connection_object(struct api_call *call, const PGresult *rows, int 
         { "disabled", boolean(rows, row, column + DISABLED) },
         { "last_test_timestamp", api_json_time(db_get_time(rows, row, column + TESTED)) },
         { "last_test_succeeded", boolean(rows, row, column + SUCCEEDED) },
-        { "secrets", shown_secrets(call, rows, row, column + SECRETS, id) },
+        { "secrets", shown_secrets(call, rows, row, column) },
         { "saas_config", NULL },
         { "authorized", json_object_new_boolean(false) },
         { "enabled_actions", texts(rows, row, column + ACTIONS, call->arena) },
@@ -153,8 +152,8 @@ static int read_object(struct api_call *call, const char *key, json_object **ret
 
 /* What decides about a change; id NULL: there is none. */
 struct state {
-    const char *id;
-    bool disabled, has_webhooks;
+    const char *id, *type;
+    bool disabled, has_webhooks; /* also what people are asked for */
     json_object *secrets; /* to be put; NULL: none, or none that can be opened */
 };
 
@@ -174,25 +173,11 @@ static int read_state(struct api_call *call, const char *key, struct state *ret,
     ret->disabled = db_get_bool(rows, 0, 1);
     ret->has_webhooks = db_get_bool(rows, 0, 2);
     ret->secrets = connection_unseal(call, "secrets", ret->id, rows, 0, 3);
+    ret->type = db_dup_text(rows, 0, 4, call->arena);
     return 0;
 }
 
 /* --- listing ---------------------------------------------------------------------------------- */
-
-static int query_word(struct api_call *call, const char *name, const char *const *words,
-                      const char **ret, struct err *err)
-{
-    _cleanup_(buf_free) struct buf list = BUF_INIT(4096);
-    const char *text = http_query(call->http, name);
-    int i = 0;
-
-    for (; text && words[i] && strcmp(words[i], text) != 0; i++)
-        buf_printf(&list, "%s'%s'", !i ? "" : words[i + 1] ? ", " : " or ", words[i]);
-    if (text && !words[i])
-        return api_invalid(call, err, "query", name, "enum", "Input should be %s", list.data);
-    *ret = text;
-    return 0;
-}
 
 /* Null when the query says nothing. */
 static int query_flag(struct api_call *call, const char *name, struct db_args *args,
@@ -230,10 +215,10 @@ static int query_filters(struct api_call *call, struct db_args *args, struct err
     db_text(args, http_query(call->http, "search"));
     r = query_flag(call, "disabled", args, err);
     if (r == 0)
-        r = query_word(call, "test_status", test_statuses, &test_status, err);
+        r = resource_query_word(call, "test_status", test_statuses, &test_status, err);
     db_text(args, test_status);
     if (r == 0)
-        r = query_word(call, "system_type", system_types, &system_type, err);
+        r = resource_query_word(call, "system_type", resource_system_types, &system_type, err);
     db_text(args, system_type);
     if (r == 0)
         r = query_flag(call, "orphaned_from_system", args, err);
@@ -297,32 +282,24 @@ json_object *connection_test_status(struct api_call *call, const char *what, con
     return object;
 }
 
-/* https connections are not tried out: to its receiver, a call is a privacy request. */
 static int connection_test(struct api_call *call, struct err *err)
 {
-    struct state state = { 0 };
+    json_object *status = NULL;
     const char *key;
     int r = api_key_param(call, 0, &key, err);
 
     if (r == 0)
-        r = read_state(call, key, &state, err);
-    state_free(&state);
-    if (r < 0)
-        return r;
-    if (!state.id)
-        return connection_unknown(key, err);
-    return api_answer(call, 200,
-                      connection_test_status(call, "Test completed for ConnectionConfig with key",
-                                             key, "skipped"));
+        r = connection_try(call, key, "Test completed for ConnectionConfig with key", &status, err);
+    return r < 0 ? r : api_answer(call, 200, status);
 }
 
 /* --- secrets ---------------------------------------------------------------------------------- */
 
 /* `stored` is what they replace. */
-static int store_secrets(struct api_call *call, const char *id, json_object *stored,
-                         json_object *secrets, struct err *err)
+static int store_secrets(struct api_call *call, const struct connection_kind *kind, const char *id,
+                         json_object *stored, json_object *secrets, struct err *err)
 {
-    _cleanup_(json_object_putp) json_object *trimmed = secret_trim(secrets);
+    _cleanup_(json_object_putp) json_object *trimmed = kind->trim(secrets);
     struct db_args *args = db_args_new(call->arena);
     struct bytes sealed;
 
@@ -337,16 +314,18 @@ static int write_secrets(struct api_call *call, const char *key, bool merge, str
 {
     _cleanup_(json_object_putp) json_object *secrets = NULL;
     _cleanup_(state_free) struct state state = { 0 };
+    const struct connection_kind *kind;
     int r = read_state(call, key, &state, err);
 
     if (r < 0)
         return r;
     if (!state.id)
         return err_set(err, ERR_NOT_FOUND, "No connection config found with key %s", key);
-    secrets = merge ? secret_merge(state.secrets, call->body) : json_object_get(call->body);
-    if (!secret_check(secrets, call->api->config->webhook_allow_http, &call->errors))
+    kind = connection_kind_of(state.type);
+    secrets = merge ? kind->merge(state.secrets, call->body) : json_object_get(call->body);
+    if (!kind->check(secrets, call->api->config, &call->errors))
         return err_set(err, ERR_INVALID, "invalid secrets");
-    return store_secrets(call, state.id, state.secrets, secrets, err);
+    return store_secrets(call, kind, state.id, state.secrets, secrets, err);
 }
 
 /* fresh NULL: none from now on, not the former one either. */
@@ -358,7 +337,15 @@ static int store_signing(struct api_call *call, const struct state *state, const
 
     json_object_object_add(changes, "signing_secret", api_json_text(fresh));
     secrets = secret_merge(state->secrets, changes);
-    return store_secrets(call, state->id, state->secrets, secrets, err);
+    return store_secrets(call, connection_kind_of(state->type), state->id, state->secrets, secrets, err);
+}
+
+/* Only calls are signed. */
+static int check_called(const struct state *state, const char *key, struct err *err)
+{
+    if (!strcmp(state->type, types[0]))
+        return 0;
+    return err_set(err, ERR_CONFLICT, "Connection '%s' is of type '%s': no calls are made to it.", key, state->type);
 }
 
 int connection_rotate_secret(struct api_call *call, const char *key, const char **ret_secret,
@@ -372,6 +359,9 @@ int connection_rotate_secret(struct api_call *call, const char *key, const char 
         return r;
     if (!state.id)
         return connection_unknown(key, err);
+    r = check_called(&state, key, err);
+    if (r < 0)
+        return r;
     if (!state.secrets)
         return err_set(err, ERR_CONFLICT, "Connection '%s' has no secrets yet: set its url first.",
                        key);
@@ -391,11 +381,29 @@ int connection_drop_secret(struct api_call *call, const char *key, struct err *e
         return r;
     if (!state.id)
         return connection_unknown(key, err);
+    r = check_called(&state, key, err);
+    if (r < 0)
+        return r;
     return state.secrets ? store_signing(call, &state, NULL, err) : 0;
 }
 
-static int change_secrets(struct api_call *call, bool merge, json_object **ret, struct err *err)
+static int replace_secrets(struct api_call *call, json_object **ret, struct err *err)
 {
+    (void)ret;
+    return write_secrets(call, call->params[0], false, err);
+}
+
+static int merge_secrets(struct api_call *call, json_object **ret, struct err *err)
+{
+    (void)ret;
+    return write_secrets(call, call->params[0], true, err);
+}
+
+/* They are tried once they are written: nobody waits for a database with the configuration locked. */
+static int change_secrets(struct api_call *call, resource_write *write, struct err *err)
+{
+    static const char what[] = "Secrets updated for ConnectionConfig with key";
+    json_object *none = NULL, *status;
     bool verify = true;
     const char *key;
     int r = api_key_param(call, 0, &key, err);
@@ -403,34 +411,30 @@ static int change_secrets(struct api_call *call, bool merge, json_object **ret, 
     if (r == 0)
         r = api_query_bool(call, "verify", true, &verify, err);
     if (r == 0)
-        r = write_secrets(call, key, merge, err);
-    if (r == 0)
-        *ret = connection_test_status(call, "Secrets updated for ConnectionConfig with key", key,
-                                      verify ? "skipped" : NULL);
-    return r;
-}
-
-static int replace_secrets(struct api_call *call, json_object **ret, struct err *err)
-{
-    return change_secrets(call, false, ret, err);
-}
-
-static int merge_secrets(struct api_call *call, json_object **ret, struct err *err)
-{
-    return change_secrets(call, true, ret, err);
+        r = resource_change(call, write, &none, err);
+    if (r < 0)
+        return r;
+    if (verify)
+        r = connection_try(call, key, what, &status, err);
+    else
+        status = connection_test_status(call, what, key, NULL);
+    return r < 0 ? r : api_answer(call, 200, status);
 }
 
 static int secrets_put(struct api_call *call, struct err *err)
 {
-    return resource_answer_write(call, 200, replace_secrets, err);
+    return change_secrets(call, replace_secrets, err);
 }
 
 static int secrets_patch(struct api_call *call, struct err *err)
 {
-    return resource_answer_write(call, 200, merge_secrets, err);
+    return change_secrets(call, merge_secrets, err);
 }
 
 /* --- creating and changing -------------------------------------------------------------------- */
+
+static const char *const actions[] = { "access", "erasure", "consent", NULL };
+static const struct schema action_schema = { SCHEMA_STRING, .words = actions };
 
 static const struct schema_field element_fields[] = {
     { "name", .nullable = true, .schema = { SCHEMA_STRING, .max = RESOURCE_NAME_MAX } },
@@ -439,6 +443,8 @@ static const struct schema_field element_fields[] = {
     { "access", .required = true, .schema = { SCHEMA_STRING, .words = accesses } },
     { "disabled", .nullable = true, .schema = { SCHEMA_BOOL } },
     { "description", .nullable = true, .schema = { SCHEMA_STRING, .max = DESCRIPTION_CHARS_MAX } },
+    { "enabled_actions", .nullable = true,
+      .schema = { SCHEMA_LIST, .item = &action_schema, .min = 1, .max = COUNT_OF(actions) - 1 } },
     { "secrets", .nullable = true, .schema = { SCHEMA_OBJECT } },
     { "saas_connector_type", .nullable = true, .schema = { SCHEMA_STRING } },
     { 0 },
@@ -449,35 +455,38 @@ static const struct schema secrets_schema = { SCHEMA_OBJECT };
 
 /* What the elements of a call have done to requests that wait. */
 struct effects {
-    bool enabled, disabled;
+    bool enabled, disabled, changed;
 };
 
-/* Inline secrets fail their element in the words of the first error: "url: Value error, ...". */
-static int refuse_inline(const struct schema_errors *errors, struct err *err)
-{
-    json_object *first = json_object_array_get_idx(errors->list, 0),
-                *loc = schema_get(first, "loc");
-    _cleanup_(buf_free) struct buf place = BUF_INIT(1024);
-
-    buf_adds(&place, "");
-    for (size_t i = 0; i < json_object_array_length(loc); i++)
-        buf_printf(&place, "%s%s", i ? "." : "",
-                   json_object_get_string(json_object_array_get_idx(loc, i)));
-    return err_set(err, ERR_BAD_REQUEST, "%s%s%s", place.data, *place.data ? ": " : "",
-                   schema_text(first, "msg"));
-}
-
-static int check_inline(struct api_call *call, json_object *element, struct err *err)
+/* Inline secrets fail their element in the words of the first error. */
+static int check_inline(struct api_call *call, const struct connection_kind *kind, json_object *element,
+                        struct err *err)
 {
     json_object *secrets = schema_get(element, "secrets");
     struct schema_errors errors = { 0 };
     int r;
 
-    if (!secrets || secret_check(secrets, call->api->config->webhook_allow_http, &errors))
+    if (!secrets || kind->check(secrets, call->api->config, &errors))
         return 0;
-    r = refuse_inline(&errors, err);
+    r = resource_refuse_first(&errors, "", err);
     schema_errors_free(&errors);
     return r;
+}
+
+/* Absent: they stay. Null: all of them. */
+static void actions_args(struct db_args *args, json_object *element)
+{
+    json_object *list = schema_get(element, "enabled_actions");
+    struct db_column *column;
+
+    db_bool(args, schema_has(element, "enabled_actions"));
+    if (!list) {
+        db_null(args);
+        return;
+    }
+    column = db_array(args, DB_TEXT);
+    for (size_t i = 0; i < json_object_array_length(list); i++)
+        db_add_text(column, json_object_get_string(json_object_array_get_idx(list, i)));
 }
 
 static int write_element(struct api_call *call, const struct sql *sql, const char *key,
@@ -496,6 +505,7 @@ static int write_element(struct api_call *call, const struct sql *sql, const cha
         db_bool(args, schema_bool(element, "disabled", false));
     else
         db_null(args);
+    actions_args(args, element);
     r = db_run(call->db, sql, args, &rows, err);
     if (r < 0)
         return r;
@@ -503,14 +513,29 @@ static int write_element(struct api_call *call, const struct sql *sql, const cha
     return 0;
 }
 
-/* Only what webhooks use has requests that wait for it. */
+/* Only what webhooks use, or what people are asked for, has requests that wait for it. */
 static void note_effect(struct effects *effects, const struct state *before, json_object *element)
 {
     bool disabled = schema_bool(element, "disabled", before->disabled);
 
-    if (!before->id || !before->has_webhooks || disabled == before->disabled)
+    if (!before->id || !before->has_webhooks)
         return;
-    *(disabled ? &effects->disabled : &effects->enabled) = true;
+    if (disabled != before->disabled)
+        *(disabled ? &effects->disabled : &effects->enabled) = true;
+    else if (schema_has(element, "enabled_actions"))
+        effects->changed = true;
+}
+
+/* What stands under the key must be of the same type: its secrets, webhooks and datasets are of that type. */
+static int check_standing(const struct resource_key *key, const struct state *state, const char *type,
+                          struct err *err)
+{
+    if (!key->given)
+        return resource_key_taken(key->key, "ConnectionConfig", err);
+    if (strcmp(state->type, type) != 0)
+        return err_set(err, ERR_BAD_REQUEST, "Connection '%s' is of type '%s': a connection's type cannot be changed.",
+                       key->key, state->type);
+    return 0;
 }
 
 /* Whether the element may be saved, and what stands under its key now. */
@@ -518,20 +543,19 @@ static int check_element(struct api_call *call, json_object *element, struct res
                          struct state *state, struct err *err)
 {
     const char *type = schema_text(element, "connection_type");
+    const struct connection_kind *kind = connection_kind_of(type);
     int r;
 
-    if (strcmp(type, types[0]) != 0)
+    if (!kind)
         return err_set(err, ERR_BAD_REQUEST,
                        "Connection type '%s' is not available in this version.", type);
     *key = resource_key(call, element);
     if (!key->key)
         return err_set(err, ERR_BAD_REQUEST, "This connection configuration could not be added.");
     r = read_state(call, key->key, state, err);
-    if (r < 0)
-        return r;
-    if (state->id && !key->given)
-        return resource_key_taken(key->key, "ConnectionConfig", err);
-    return check_inline(call, element, err);
+    if (r == 0 && state->id)
+        r = check_standing(key, state, type, err);
+    return r < 0 ? r : check_inline(call, kind, element, err);
 }
 
 static int save_element(struct api_call *call, void *context, json_object *element,
@@ -547,7 +571,8 @@ static int save_element(struct api_call *call, void *context, json_object *eleme
     r = write_element(call, state.id ? &SQL_connection_update : &SQL_connection_insert, key.key,
                       element, &id, err);
     if (r == 0 && schema_get(element, "secrets"))
-        r = store_secrets(call, id, state.secrets, schema_get(element, "secrets"), err);
+        r = store_secrets(call, connection_kind_of(schema_text(element, "connection_type")), id, state.secrets,
+                          schema_get(element, "secrets"), err);
     if (r < 0)
         return r;
     note_effect(context, &state, element);
@@ -563,6 +588,8 @@ static int save_all(struct api_call *call, json_object **ret, struct err *err)
         r = resource_sweep(call, "connection_enabled", err);
     if (r == 0 && effects.disabled)
         r = resource_sweep(call, "connection_disabled", err);
+    if (r == 0 && effects.changed)
+        r = resource_sweep(call, "connection_changed", err);
     return r;
 }
 

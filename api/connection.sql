@@ -33,23 +33,26 @@ where key = $1
 -- What decides about a change: whether it is there, and whether requests may wait for it.
 select c.id, c.disabled,
        exists (select from pre_approval_webhook w where w.connection_id = c.id) or
-       exists (select from policy_webhook w where w.connection_id = c.id),
-       c.secrets
+       exists (select from policy_webhook w where w.connection_id = c.id) or
+       exists (select from manual_webhook w where w.connection_id = c.id),
+       c.secrets, c.connection_type
 from connection c
 where c.key = $1
 
 -- name: connection_insert
-insert into connection (id, key, name, description, connection_type, access, disabled, created_at, updated_at)
+insert into connection (id, key, name, description, connection_type, access, disabled, enabled_actions,
+                        created_at, updated_at)
 values ('con_' || gen_random_uuid(), $1, nullif($2, ''), nullif($3, ''), $4, $5, coalesce($6::boolean, false),
-        clock_timestamp(), clock_timestamp())
+        case when $7::boolean then $8::text[] end, clock_timestamp(), clock_timestamp())
 returning id
 
 -- name: connection_update
--- Null leaves name, description and disabled as they are; an empty text clears.
+-- Null leaves name, description and disabled as they are; an empty text clears. $7: enabled_actions are given.
 update connection
 set name = case when $2::text is null then name else nullif($2, '') end,
     description = case when $3::text is null then description else nullif($3, '') end,
-    connection_type = $4, access = $5, disabled = coalesce($6::boolean, disabled), updated_at = clock_timestamp()
+    connection_type = $4, access = $5, disabled = coalesce($6::boolean, disabled),
+    enabled_actions = case when $7::boolean then $8::text[] else enabled_actions end, updated_at = clock_timestamp()
 where key = $1
 returning id
 

@@ -1,6 +1,6 @@
 /*
  * CONNECTION_TYPE(name): every type of the contract (rest.md 3), so that bodies and filters parse.
- * The first is the one that this version can have.
+ * The first is the one that calls are made to; api/connection_kind.c has those that this version can have.
  */
 CONNECTION_TYPE("https")
 CONNECTION_TYPE("attentive_email")

@@ -70,6 +70,10 @@ static int case_plan(const struct decision *decision, struct decision_case *of, 
         of->fate = DECISION_UNFIT;
         return 0;
     }
+    if (!decision->keeps_status && db_get_bool(rows, row, 7)) {
+        of->fate = DECISION_FORGOTTEN;
+        return 0;
+    }
     entry_make(decision, of, db_get_int(rows, row, 1), to);
     return seal_reason(decision, of, rows, row, err);
 }

@@ -21,6 +21,7 @@ enum decision_fate {
     DECISION_UNKNOWN, /* no such request */
     DECISION_DELETED,
     DECISION_UNFIT,   /* the lifecycle knows no such step from `from` */
+    DECISION_FORGOTTEN, /* there is nothing left that it could go on with */
     DECISION_LOST     /* others were faster every time */
 };
 
@@ -44,7 +45,7 @@ struct decision {
     /* The event's data; `to` is PR_NONE when the status stays. `by`: "user" or "client". */
     const char *(*payload)(const struct decision *decision, const struct decision_case *of, enum pr_status to,
                            const char *by);
-    /* What is told of a deleted, unfit or lost one, among many. */
+    /* What is told of a deleted, unfit, forgotten or lost one, among many. */
     const char *(*refusal)(const struct decision *decision, const struct decision_case *of);
     const char *reason; /* a person's words, kept sealed; NULL: none */
 };
@@ -67,6 +68,6 @@ int decision_answer_bulk(const struct decision *decision, decision_told *told, s
 void decision_failed(json_object *bulk, const char *message, const char *id);
 
 /* The whole of it for one request and one answer: 404, 422 for a deleted one, 503 where others were faster every time.
- * An unfit one is the caller's to tell: 0, and its fate. */
+ * An unfit or forgotten one is the caller's to tell: 0, and its fate. */
 int decision_make_one(const struct decision *decision, const char *id, struct decision_case *ret,
                       struct err *err) MUST_CHECK;

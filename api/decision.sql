@@ -1,5 +1,6 @@
 -- name: decision_rows
-select p.id, p.seq, p.status, p.deleted_at is not null, k.key_id, k.wrapped, p.failed_step
+select p.id, p.seq, p.status, p.deleted_at is not null, k.key_id, k.wrapped, p.failed_step,
+       p.forgotten_at is not null
 from privacy_request p left join request_key k on k.request_id = p.id
 where p.id = any($1)
 

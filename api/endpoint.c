@@ -2,6 +2,7 @@
  * endpoint - connections as calls see them: how they fare, how fast and how often they are called, whether they are
  * called at all, and a call to try them. docket's own, beside the contract's paths.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "api/api.h"
@@ -19,6 +20,8 @@ enum { COUNTED_MAX = 50000, COUNTED_PAGE_MAX = 1000 };
 /* A redelivering call's bounds: what goes, and looks of so many deliveries each. */
 enum { REDELIVERED_MAX = 10000, LOOKS_MAX = 40, LOOK_DELIVERIES = 20000 };
 enum { RATE_LIMIT_MAX = 100000, TRIALS_WAITING_MAX = 10, WORKERS_MAX = 1000 };
+/* Of a statement in a customer's database, and of the rows of one collection for one person. */
+enum { STATEMENT_TIMEOUT_S_MAX = 86400, ROW_LIMIT_MAX = 1000000000 };
 
 /* Redis is asked for what may be missing: nobody waits for it. What a worker has not renewed is not shown. */
 #define REDIS_PATIENCE (300 * USEC_PER_MS)
@@ -111,13 +114,25 @@ static const struct redis_answer *ask_redis(struct api_call *call, const char *c
 
 /* The columns of SQL_endpoint_page and SQL_endpoint_row. */
 enum {
-    TOTAL, ID, KEY, NAME, DISABLED, PAUSED_AT, PAUSED_REASON, RATE_LIMIT, RETRY_SCHEDULE, WAITING, HELD, GIVEN_UP,
-    DELIVERED, COUNTED_SINCE,
+    TOTAL, ID, KEY, NAME, DISABLED, PAUSED_AT, PAUSED_REASON, RATE_LIMIT, RETRY_SCHEDULE, STATEMENT_TIMEOUT, ROW_LIMIT,
+    WAITING, HELD, GIVEN_UP, DELIVERED, COUNTED_SINCE,
 };
 
 static json_object *number(const PGresult *rows, int row, int column)
 {
     return db_is_null(rows, row, column) ? NULL : json_object_new_int64(db_get_int(rows, row, column));
+}
+
+/* As it may be given again: "30s", or "1500ms" where it is no whole number of seconds. */
+static json_object *timeout_text(const PGresult *rows, int row, int column)
+{
+    long long ms = db_get_int(rows, row, column);
+    char text[32];
+
+    if (db_is_null(rows, row, column))
+        return NULL;
+    snprintf(text, sizeof(text), ms % 1000 ? "%lldms" : "%llds", ms % 1000 ? ms : ms / 1000);
+    return api_json_text(text);
 }
 
 static bool is_signing(const struct api_call *call, const char *id)
@@ -142,6 +157,8 @@ static json_object *endpoint_object(struct api_call *call, const PGresult *rows,
         { "paused_reason", api_json_text(db_get_text(rows, row, PAUSED_REASON)) },
         { "rate_limit", number(rows, row, RATE_LIMIT) },
         { "retry_schedule", api_json_text(db_get_text(rows, row, RETRY_SCHEDULE)) },
+        { "statement_timeout", timeout_text(rows, row, STATEMENT_TIMEOUT) },
+        { "row_limit", number(rows, row, ROW_LIMIT) },
         { "signing", json_object_new_boolean(is_signing(call, db_get_text(rows, row, ID))) },
         { "breaker", api_json_text(breaker_of(workers)) },
         { "waiting", number(rows, row, WAITING) },
@@ -221,7 +238,7 @@ static int endpoint_get(struct api_call *call, struct err *err)
 
 struct state {
     const char *key, *id;
-    bool disabled, paused, callable;
+    bool disabled, paused, callable, is_source;
 };
 
 /* Of the endpoint that the path names. */
@@ -243,6 +260,7 @@ static int read_state(struct api_call *call, struct state *ret, struct err *err)
     ret->disabled = db_get_bool(rows, 0, 1);
     ret->paused = db_get_bool(rows, 0, 2);
     ret->callable = db_get_bool(rows, 0, 3);
+    ret->is_source = db_get_bool(rows, 0, 4);
     return 0;
 }
 
@@ -255,13 +273,61 @@ static void check_schedule(json_object *value, const struct schema_loc *loc, str
         schema_error(errors, loc, "value_error", "Value error, %s", err.text);
 }
 
+static void check_timeout(json_object *value, const struct schema_loc *loc, struct schema_errors *errors)
+{
+    const char *text = json_object_get_string(value);
+    usec_t timeout;
+
+    if (!usec_parse_duration(text, strlen(text), &timeout) || timeout < USEC_PER_MS ||
+        timeout > STATEMENT_TIMEOUT_S_MAX * USEC_PER_S)
+        schema_error(errors, loc, "value_error",
+                     "Value error, This must be a time from 1ms to 24h: a number and ms, s, m, h or d.");
+}
+
 static const struct schema_field change_fields[] = {
     { "rate_limit", .nullable = true, .schema = { .type = SCHEMA_INT, .min = 1, .max = RATE_LIMIT_MAX } },
     { "retry_schedule", .nullable = true,
       .schema = { .type = SCHEMA_STRING, .min = 1, .max = 1024, .check = check_schedule } },
+    { "statement_timeout", .nullable = true,
+      .schema = { .type = SCHEMA_STRING, .min = 1, .max = 32, .check = check_timeout } },
+    { "row_limit", .nullable = true, .schema = { .type = SCHEMA_INT, .min = 1, .max = ROW_LIMIT_MAX } },
     { 0 },
 };
 static const struct schema change_schema = { .type = SCHEMA_OBJECT, .forbid_extra = true, .fields = change_fields };
+
+/* What a run reads is a customer's database. */
+static int check_source_limits(struct api_call *call, const struct state *state, struct err *err)
+{
+    static const char *const names[] = { "statement_timeout", "row_limit" };
+
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (schema_has(call->body, names[i]) && !state->is_source)
+            return api_invalid(call, err, "body", names[i], "value_error",
+                               "Value error, Only connections of type 'postgres' have this limit.");
+    return 0;
+}
+
+/* Whether it is given, and what it is. */
+static void number_args(struct db_args *args, json_object *body, const char *name)
+{
+    db_bool(args, schema_has(body, name));
+    if (schema_get(body, name))
+        db_int(args, schema_int(body, name, 0));
+    else
+        db_null(args);
+}
+
+static void timeout_args(struct db_args *args, json_object *body)
+{
+    const char *text = schema_text(body, "statement_timeout");
+    usec_t timeout;
+
+    db_bool(args, schema_has(body, "statement_timeout"));
+    if (text && usec_parse_duration(text, strlen(text), &timeout))
+        db_int(args, timeout / USEC_PER_MS);
+    else
+        db_null(args);
+}
 
 static int write_change(struct api_call *call, json_object **ret, struct err *err)
 {
@@ -270,16 +336,16 @@ static int write_change(struct api_call *call, json_object **ret, struct err *er
     int r = read_state(call, &state, err);
 
     (void)ret;
+    if (r == 0)
+        r = check_source_limits(call, &state, err);
     if (r < 0)
         return r;
     db_text(args, state.id);
-    db_bool(args, schema_has(call->body, "rate_limit"));
-    if (schema_get(call->body, "rate_limit"))
-        db_int(args, schema_int(call->body, "rate_limit", 0));
-    else
-        db_null(args);
+    number_args(args, call->body, "rate_limit");
     db_bool(args, schema_has(call->body, "retry_schedule"));
     db_text(args, schema_text(call->body, "retry_schedule"));
+    timeout_args(args, call->body);
+    number_args(args, call->body, "row_limit");
     return db_do(call->db, &SQL_endpoint_update, args, err);
 }
 

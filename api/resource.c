@@ -103,6 +103,18 @@ int resource_bulk(struct api_call *call, const struct schema *schema, const char
     return 0;
 }
 
+int resource_refuse_first(const struct schema_errors *errors, const char *lead, struct err *err)
+{
+    json_object *first = json_object_array_get_idx(errors->list, 0), *loc = schema_get(first, "loc");
+    _cleanup_(buf_free) struct buf place = BUF_INIT(1024);
+
+    buf_adds(&place, "");
+    for (size_t i = 0; i < json_object_array_length(loc); i++)
+        buf_printf(&place, "%s%s", i ? "." : "", json_object_get_string(json_object_array_get_idx(loc, i)));
+    return err_set(err, ERR_BAD_REQUEST, "%s%s%s%s", lead, place.data, *place.data ? ": " : "",
+                   schema_text(first, "msg"));
+}
+
 /* --- keys and names --------------------------------------------------------------------------- */
 
 struct resource_key resource_key(struct api_call *call, json_object *element)
@@ -132,6 +144,27 @@ int resource_key_taken(const char *key, const char *model, struct err *err)
 int resource_name_taken(const char *name, const char *model, struct err *err)
 {
     return err_set(err, ERR_BAD_REQUEST, "Name %s already exists in %s.", name, model);
+}
+
+/* --- queries ---------------------------------------------------------------------------------- */
+
+const char *const resource_system_types[] = {
+    "data_catalog", "database", "email", "manual", "saas", "service", "system", "website", NULL,
+};
+
+int resource_query_word(struct api_call *call, const char *name, const char *const *words, const char **ret,
+                        struct err *err)
+{
+    _cleanup_(buf_free) struct buf list = BUF_INIT(4096);
+    const char *text = http_query(call->http, name);
+    int i = 0;
+
+    for (; text && words[i] && strcmp(words[i], text) != 0; i++)
+        buf_printf(&list, "%s'%s'", !i ? "" : words[i + 1] ? ", " : " or ", words[i]);
+    if (text && !words[i])
+        return api_invalid(call, err, "query", name, "enum", "Input should be %s", list.data);
+    *ret = text;
+    return 0;
 }
 
 /* --- pages ------------------------------------------------------------------------------------ */

@@ -38,6 +38,9 @@ int resource_bulk(struct api_call *call, const struct schema *schema, const char
                   resource_save *save, void *context, json_object **ret,
                   struct err *err) MUST_CHECK;
 
+/* ERR_BAD_REQUEST in the words of the first of these errors: "<lead>url: Value error, ...". */
+int resource_refuse_first(const struct schema_errors *errors, const char *lead, struct err *err);
+
 /* The element's `key`, or one made of its `name`; NULL when neither gives one. */
 struct resource_key {
     const char *key;
@@ -50,6 +53,11 @@ struct resource_key resource_key(struct api_call *call, json_object *element);
 int resource_no_key(const char *model, struct err *err);
 int resource_key_taken(const char *key, const char *model, struct err *err);
 int resource_name_taken(const char *name, const char *model, struct err *err);
+
+/* A query parameter that must be one of these words; NULL when it is absent. ERR_INVALID. */
+int resource_query_word(struct api_call *call, const char *name, const char *const *words, const char **ret,
+                        struct err *err) MUST_CHECK;
+extern const char *const resource_system_types[]; /* of connections (rest.md 3); ends with NULL */
 
 /*
  * Rows of one page: column 0 is how many there are in all, and a page beyond the end has one row

@@ -56,6 +56,17 @@ int api_answer_text(struct api_call *call, int status, const char *content_type,
     return 0;
 }
 
+int api_answer_stream(struct api_call *call, int status, const char *content_type,
+                      const struct stream_source *source, struct err *err)
+{
+    struct http_call *http = call->http;
+
+    http->status = status;
+    http->content_type = content_type;
+    call_release(call);
+    return http_answer_stream(http, source, err);
+}
+
 /* What is wrong with us is for the log, with the route but never the path: that is a caller's text.
  * While PostgreSQL is away every call says the same, so the log has a line a second. */
 static void log_failure(const struct api_call *call, const struct err *err)
@@ -129,16 +140,21 @@ static int query_number(struct api_call *call, const char *name, long long fallb
     return 0;
 }
 
-int api_page(struct api_call *call, struct api_page *ret, struct err *err)
+int api_page_of(struct api_call *call, int size, int size_max, struct api_page *ret, struct err *err)
 {
-    struct api_page page = { 1, PAGE_SIZE };
+    struct api_page page = { 1, size };
     int r = query_number(call, "page", 1, 0, &page.page, err);
-    int s = query_number(call, "size", PAGE_SIZE, PAGE_SIZE_MAX, &page.size, err);
+    int s = query_number(call, "size", size, size_max, &page.size, err);
 
     if (r < 0 || s < 0)
         return r < 0 ? r : s;
     *ret = page;
     return 0;
+}
+
+int api_page(struct api_call *call, struct api_page *ret, struct err *err)
+{
+    return api_page_of(call, PAGE_SIZE, PAGE_SIZE_MAX, ret, err);
 }
 
 /* A page so far out that its offset is no number has nothing on it either way. */

@@ -17,6 +17,8 @@ static const char *refusal(const struct decision *decision, const struct decisio
 {
     if (of->fate == DECISION_DELETED)
         return "Cannot restart a deleted privacy request";
+    if (of->fate == DECISION_FORGOTTEN)
+        return arena_printf(decision->call->arena, "Cannot restart privacy request '%s': it was forgotten.", of->id);
     if (of->fate == DECISION_LOST)
         return "Privacy request could not be updated";
     return arena_printf(decision->call->arena,
@@ -34,17 +36,6 @@ static struct decision retrial(struct api_call *call)
 
 /* --- one ----------------------------------------------------------------------------------------------- */
 
-/* As it is now: a request that goes on may be further already. */
-static int answer_object(struct api_call *call, const char *id, struct err *err)
-{
-    _cleanup_(json_object_putp) json_object *objects = NULL;
-    int r = search_objects(call, NULL, &id, 1, &objects, err);
-
-    if (r < 0)
-        return r;
-    return api_answer(call, 200, json_object_get(json_object_array_get_idx(objects, 0)));
-}
-
 static int retry_one(struct api_call *call, struct err *err)
 {
     const struct decision decision = retrial(call);
@@ -53,9 +44,9 @@ static int retry_one(struct api_call *call, struct err *err)
 
     if (r < 0)
         return r;
-    if (of.fate == DECISION_UNFIT)
+    if (of.fate == DECISION_UNFIT || of.fate == DECISION_FORGOTTEN)
         return err_set(err, ERR_BAD_REQUEST, "%s", refusal(&decision, &of));
-    return answer_object(call, of.id, err);
+    return search_answer_one(call, of.id, err);
 }
 
 /* --- many ---------------------------------------------------------------------------------------------- */

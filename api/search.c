@@ -575,7 +575,7 @@ static json_object *rows_show(struct api_call *call, const PGresult *rows, unsig
         view.custom_fields = api_json_parse(secrets.custom_fields);
         view.listed = listed;
         json_object_array_add(list, request_object(&view, call->now));
-        subjects[row] = (struct timeline_subject){ view.id, view.policy, secrets.reason, view.status, NULL };
+        subjects[row] = (struct timeline_subject){ view.id, view.policy, secrets.reason, view.status, NULL, NULL };
     }
     return list;
 }
@@ -589,7 +589,7 @@ static int add_timelines(struct api_call *call, json_object *list, struct timeli
         json_object *object = json_object_array_get_idx(list, (size_t)i);
 
         json_object_object_add(object, "results", subjects[i].results);
-        json_object_object_add(object, "task_status_by_dataset", json_object_new_object());
+        json_object_object_add(object, "task_status_by_dataset", subjects[i].datasets);
     }
     return r;
 }
@@ -613,6 +613,16 @@ int search_objects(struct api_call *call, const struct search *search, const cha
     }
     *ret = TAKE(list);
     return 0;
+}
+
+int search_answer_one(struct api_call *call, const char *id, struct err *err)
+{
+    _cleanup_(json_object_putp) json_object *objects = NULL;
+    int r = search_objects(call, NULL, &id, 1, &objects, err);
+
+    if (r < 0)
+        return r;
+    return api_answer(call, 200, json_object_get(json_object_array_get_idx(objects, 0)));
 }
 
 static int answer_list(struct api_call *call, const struct search *search, struct err *err)

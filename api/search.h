@@ -31,5 +31,8 @@ int search_ids(struct api_call *call, const struct search *search, long long off
 int search_objects(struct api_call *call, const struct search *search, const char *const *ids, int count,
                    json_object **ret, struct err *err) MUST_CHECK;
 
+/* 200 with the one of this id, which is there. As it is now: a request that goes on may be further already. */
+int search_answer_one(struct api_call *call, const char *id, struct err *err) MUST_CHECK;
+
 int search_post(struct api_call *call, struct err *err); /* POST /privacy-request/search */
 int search_get(struct api_call *call, struct err *err);  /* GET /privacy-request */

@@ -11,7 +11,7 @@
 #include "common/log.h"
 
 /* Calls that wait for a thread: at a few milliseconds each, about a second of one thread. */
-enum { QUEUE_MAX = 1024 };
+enum { QUEUE_MAX = 1024, STREAM_THREADS = 2 };
 /* A statement that takes longer is given up, so that a PostgreSQL that hangs can't keep all threads
  * for good. */
 #define PATIENCE (30 * USEC_PER_S)
@@ -343,6 +343,7 @@ int server_start(struct api *api, struct server **ret, struct err *err)
                                            .connections = (int)api->config->http_connections,
                                            .body_bytes = (size_t)api->config->http_body_bytes,
                                            .idle_timeout = api->config->http_timeout,
+                                           .stream_threads = STREAM_THREADS,
                                            .handler = on_call,
                                            .context = server };
     int r = pool_start(server, (int)api->config->api_threads, err);

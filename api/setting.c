@@ -13,10 +13,10 @@ static const char *const storage_types[] = { "s3", "gcs", "local", NULL };
 static const struct setting {
     const char *section, *key;
     struct schema schema;
-    const char *off;
+    const char *off, *also;
 } settings[] = {
-#define SETTING(section, key, type, allowed, off) \
-    { #section, #key, { SCHEMA_##type, .words = allowed }, off },
+#define SETTING(section, key, type, allowed, off, also) \
+    { #section, #key, { SCHEMA_##type, .words = allowed }, off, also },
 #include "api/setting.tbl.h"
 #undef SETTING
 };
@@ -105,11 +105,11 @@ static json_object *normal_value(const struct setting *setting, json_object *sec
     return json_object_get(schema_get(section, setting->key));
 }
 
-static bool is_off(const struct setting *setting, json_object *value)
+static bool is_available(const struct setting *setting, json_object *value)
 {
-    const int form = JSON_C_TO_STRING_PLAIN;
+    const char *text = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN);
 
-    return setting->off && !strcmp(json_object_to_json_string_ext(value, form), setting->off);
+    return !setting->off || !strcmp(text, setting->off) || (setting->also && !strcmp(text, setting->also));
 }
 
 static int not_available(struct err *err, const char *section, const char *key)
@@ -123,7 +123,7 @@ static int setting_put(json_object *all, const struct setting *setting, json_obj
 {
     _cleanup_(json_object_putp) json_object *value = normal_value(setting, section);
 
-    if (setting->off && !is_off(setting, value))
+    if (!is_available(setting, value))
         return not_available(err, setting->section, setting->key);
     json_object_object_add(section_of(all, setting->section), setting->key, TAKE(value));
     return 0;

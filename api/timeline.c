@@ -260,6 +260,77 @@ static const char *say_step(const struct timeline_event *event)
     return message ? message : "";
 }
 
+/* "access:crm,erasure:erp" as "crm (access), erp (erasure)". */
+static const char *awaited_words(const struct timeline_event *event)
+{
+    const char *awaited = schema_text(event->data, "awaited"), *words = "";
+
+    while (awaited && *awaited) {
+        int action = (int)strcspn(awaited, ":,"), whole = (int)strcspn(awaited, ",");
+        int key = action < whole ? action + 1 : whole;
+
+        words = arena_printf(event->arena, "%s%s%.*s (%.*s)", words, *words ? ", " : "", whole - key, awaited + key,
+                             action, awaited);
+        awaited += awaited[whole] ? whole + 1 : whole;
+    }
+    return *words ? words : "none";
+}
+
+static const char *say_input_required(const struct timeline_event *event)
+{
+    return arena_printf(event->arena, "The request waits for manual input: %s", awaited_words(event));
+}
+
+static const char *say_input_given(const struct timeline_event *event)
+{
+    return arena_printf(event->arena, "Manual input was given for connection '%s' (%s)",
+                        schema_text(event->data, "connection_key"), schema_text(event->data, "action"));
+}
+
+static const char *say_input_completed(const struct timeline_event *event)
+{
+    const char *by = schema_text(event->data, "by");
+
+    return by && !strcmp(by, "system") ? "No manual input is waited for any more. The request goes on"
+                                       : "All manual input is there. The request goes on";
+}
+
+static const char *say_retrying(const struct timeline_event *event)
+{
+    const char *message = schema_text(event->data, "message");
+
+    return message ? message : "retrying";
+}
+
+static const char *say_starting(const struct timeline_event *event)
+{
+    (void)event;
+    return "starting";
+}
+
+static const char *say_references(const struct timeline_event *event)
+{
+    return arena_printf(event->arena, "Dataset reference validation successful for privacy request: %s",
+                        schema_text(event->data, "request_id"));
+}
+
+static const char *say_forgotten(const struct timeline_event *event)
+{
+    const char *by = schema_text(event->data, "by");
+
+    return by && !strcmp(by, "retention")  ? "Its time was over"
+           : by && !strcmp(by, "operator") ? "By an operator"
+                                           : "";
+}
+
+/* A collection is told among those of its dataset. */
+static const char *group_task(const struct timeline_event *event)
+{
+    const char *dataset = schema_text(event->data, "dataset");
+
+    return dataset ? dataset : "Access package upload";
+}
+
 static const char *group_webhook(const struct timeline_event *event)
 {
     return arena_printf(event->arena, "Webhook: %s", webhook_key(event));
@@ -298,6 +369,14 @@ static bool only_pre_approval(const struct timeline_event *event)
 
 /* --- what each event tells ----------------------------------------------------------------------------- */
 
+/* The collections are walked once a run. */
+static bool plans_reading(const struct timeline_event *event)
+{
+    const char *action = schema_text(event->data, "action");
+
+    return action && !strcmp(action, "access");
+}
+
 struct telling {
     const char *group;                                        /* NULL: see group_of */
     const char *(*group_of)(const struct timeline_event *event);
@@ -306,27 +385,30 @@ struct telling {
     bool is_audit;
     bool (*tells)(const struct timeline_event *event);        /* NULL: always */
     const char *(*status_of)(const struct timeline_event *event); /* NULL: `status` */
+    bool names_user;                                          /* a log entry that tells who did it */
 };
 
-#define AUDIT(group, status, message) { group, NULL, status, message, true, NULL, NULL }
-#define WEBHOOK(status, message) { NULL, group_webhook, status, message, false, NULL, NULL }
-#define WEBHOOK_WHEN(status, message, tells) { NULL, group_webhook, status, message, false, tells, NULL }
-#define STEP(status, message) { NULL, group_step, status, message, false, NULL, NULL }
+#define AUDIT(group, status, message) { group, NULL, status, message, true, NULL, NULL, false }
+#define WEBHOOK(status, message) { NULL, group_webhook, status, message, false, NULL, NULL, false }
+#define WEBHOOK_WHEN(status, message, tells) { NULL, group_webhook, status, message, false, tells, NULL, false }
+#define STEP(status, message) { NULL, group_step, status, message, false, only_alone, NULL, false }
+#define TASK(status, message) { NULL, group_task, status, message, false, NULL, NULL, false }
+#define INPUT(status, message, names_user) { "Manual input", NULL, status, message, false, NULL, NULL, names_user }
 
 static const struct telling tellings[EVENT_TYPES] = {
     [EVENT_PRE_APPROVAL_REQUESTED] = AUDIT("Triggered pre-approval webhooks", "pre_approval_webhook_triggered",
                                            say_triggered),
     [EVENT_WEBHOOK_OWED] = { "Triggered pre-approval webhooks", NULL, "pre_approval_webhook_triggered", say_owed, true,
-                             only_pre_approval, NULL },
+                             only_pre_approval, NULL, false },
     [EVENT_WEBHOOK_SENT] = WEBHOOK_WHEN("complete", say_sent, only_after_failure),
     [EVENT_WEBHOOK_FAILED] = WEBHOOK("retrying", say_failed),
     [EVENT_WEBHOOK_GIVEN_UP] = WEBHOOK_WHEN("error", say_failed, only_alone),
     [EVENT_WEBHOOK_HELD] = WEBHOOK("skipped", say_held),
     [EVENT_WEBHOOK_RELEASED] = WEBHOOK("pending", say_released),
     [EVENT_WEBHOOK_ANSWERED] = { NULL, group_webhook, "complete", say_answered, false, unless_well_at_once,
-                                 answered_status },
+                                 answered_status, false },
     [EVENT_WEBHOOK_SKIPPED] = WEBHOOK("skipped", say_skipped),
-    [EVENT_WEBHOOKS_CHANGED] = { "Policy webhooks", NULL, "in_processing", say_changed, false, NULL, NULL },
+    [EVENT_WEBHOOKS_CHANGED] = { "Policy webhooks", NULL, "in_processing", say_changed, false, NULL, NULL, false },
     [EVENT_ENDPOINT_PAUSED] = WEBHOOK("pending", say_gone),
     [EVENT_WEBHOOK_REDELIVERED] = WEBHOOK("pending", say_redelivered),
     [EVENT_WEBHOOK_REMINDED] = WEBHOOK("pending", say_reminded),
@@ -339,12 +421,22 @@ static const struct telling tellings[EVENT_TYPES] = {
     [EVENT_DENIED] = AUDIT("Request denied", "denied", say_reason),
     [EVENT_CANCELED] = AUDIT("Request canceled", "canceled", say_reason),
     [EVENT_COMPLETED] = AUDIT("Request finished", "finished", say_nothing),
+    [EVENT_INPUT_REQUIRED] = INPUT("awaiting_processing", say_input_required, false),
+    [EVENT_INPUT_GIVEN] = INPUT("complete", say_input_given, true),
+    [EVENT_INPUT_COMPLETED] = INPUT("complete", say_input_completed, true),
+    [EVENT_TASKS_PLANNED] = { "Dataset reference validation", NULL, "complete", say_references, false, plans_reading,
+                              NULL, false }, /* and more: plan_tell() */
+    [EVENT_TASK_COMPLETED] = TASK("complete", say_step),
+    [EVENT_TASK_SKIPPED] = TASK("skipped", say_step),
+    [EVENT_TASK_RETRIED] = TASK("retrying", say_retrying),
+    [EVENT_TASK_FAILED] = TASK("error", say_step),
     [EVENT_PAUSED] = WEBHOOK("awaiting_processing", say_paused), /* the contract's word for it in logs */
     [EVENT_RESUME_KEPT] = WEBHOOK("pending", say_kept),
     [EVENT_RESUMED] = WEBHOOK("complete", say_resumed),
     [EVENT_EXPIRED] = STEP("error", say_step),
     [EVENT_RETRIED] = AUDIT("Request retried", "retried", say_retried),
     [EVENT_FAILED] = STEP("error", say_step),
+    [EVENT_FORGOTTEN] = AUDIT("Request forgotten", "forgotten", say_forgotten),
     [EVENT_DELETED] = AUDIT("Request deleted", "deleted", say_nothing),
 };
 
@@ -356,64 +448,118 @@ static const char *decider(const struct timeline_event *event)
     return by && !strcmp(by, "system") ? "system" : schema_text(event->data, "user_id");
 }
 
-bool timeline_entry_make(const struct timeline_event *event, struct timeline_entry *ret)
+/* Collections are begun without an event: that is looked up. */
+static const struct telling task_begun = TASK("in_processing", say_starting);
+
+/* Of a collection or package its own: making a package is part of the access. */
+static const char *action_type(const struct timeline_event *event)
 {
-    const struct telling *telling = &tellings[event->type];
+    const char *action = schema_text(event->data, "action");
+
+    return !action ? event->action_type : !strcmp(action, "package") ? "access" : action;
+}
+
+static bool entry_make(const struct timeline_event *event, struct timeline_entry *ret)
+{
+    const struct telling *telling = event->begun ? &task_begun : &tellings[event->type];
 
     if (!telling->status || (telling->tells && !telling->tells(event)))
         return false;
     *ret = (struct timeline_entry){
         .group = telling->group ? telling->group : telling->group_of(event),
+        .connection_key = schema_text(event->data, "connection_key"),
+        .collection = schema_text(event->data, "collection"),
+        .fields = schema_get(event->data, "fields_affected"),
         .status = telling->status_of ? telling->status_of(event) : telling->status,
         .message = telling->message(event),
-        .user_id = telling->is_audit ? decider(event) : NULL,
-        .action_type = telling->is_audit ? NULL : event->action_type,
+        .user_id = telling->is_audit || telling->names_user ? decider(event) : NULL,
+        .action_type = telling->is_audit ? NULL : action_type(event),
         .time = event->time,
         .is_audit = telling->is_audit,
     };
     return true;
 }
 
+/* An address as the contract's log has it: "dataset.collection". */
+static const char *dotted(const struct timeline_event *event, const char *address)
+{
+    int dataset = (int)strcspn(address, ":");
+
+    return address[dataset] ? arena_printf(event->arena, "%.*s.%s", dataset, address, address + dataset + 1) : address;
+}
+
+/* That all is reached that must be, and what is not reached for a reason. */
+static void plan_tell(const struct timeline_event *event, timeline_take *take, void *context)
+{
+    json_object *skips = schema_get(event->data, "skips");
+    struct timeline_entry entry = {
+        .group = "Dataset traversal",
+        .status = "complete",
+        .message = arena_printf(event->arena, "Traversal successful for privacy request: %s",
+                                schema_text(event->data, "request_id")),
+        .action_type = action_type(event),
+        .time = event->time,
+    };
+
+    take(context, &entry);
+    for (size_t i = 0; skips && i < json_object_array_length(skips); i++) {
+        json_object *skip = json_object_array_get_idx(skips, i);
+
+        entry.status = "skipped";
+        entry.collection = dotted(event, schema_text(skip, "address"));
+        entry.message = schema_text(skip, "reason");
+        if (entry.message && *entry.message)
+            take(context, &entry);
+    }
+}
+
+void timeline_tell(const struct timeline_event *event, timeline_take *take, void *context)
+{
+    struct timeline_entry entry;
+
+    if (entry_make(event, &entry))
+        take(context, &entry);
+    if (event->type == EVENT_TASKS_PLANNED && plans_reading(event))
+        plan_tell(event, take, context);
+}
+
 /* --- reading ------------------------------------------------------------------------------------------- */
 
-typedef void entry_take(void *context, const struct timeline_entry *entry);
-
-/* Makes an entry of a row of SQL_timeline_events and hands it on while its event is at hand. */
+/* Tells a row of SQL_timeline_events, while its event is at hand. */
 static int row_tell(struct api_call *call, const PGresult *rows, int row, const struct timeline_subject *subject,
-                    entry_take *take, void *context, struct err *err)
+                    timeline_take *take, void *context, struct err *err)
 {
     size_t length;
     const char *payload = db_get_bytes(rows, row, 3, &length);
     _cleanup_(json_object_putp) json_object *data = json_tokener_parse(arena_strndup(call->arena, payload, length));
     struct timeline_event event = {
         .type = event_parse(db_get_text(rows, row, 1)),
+        .begun = db_is_null(rows, row, 1),
         .data = data,
         .time = db_get_time(rows, row, 2),
         .catalog = call->catalog,
         .action_type = subject->policy ? catalog_policy_action(subject->policy) : NULL,
         .reason = subject->reason,
         .failed = db_get_bool(rows, row, 4),
-        .former_key = db_dup_text(rows, row, 5, call->arena),
+        .former_key = db_dup_text(rows, row, 6, call->arena),
         .arena = call->arena,
     };
-    struct timeline_entry entry;
 
     if (!data)
         return err_cause(err, ERR_INTERNAL, "an event's payload is no JSON");
-    if (timeline_entry_make(&event, &entry))
-        take(context, &entry);
+    timeline_tell(&event, take, context);
     return 0;
 }
 
-static int events_read(struct api_call *call, const struct timeline_subject *subjects, int count, PGresult **ret,
-                       struct err *err)
+static int read_of(struct api_call *call, const struct sql *sql, const struct timeline_subject *subjects, int count,
+                   PGresult **ret, struct err *err)
 {
     struct db_args *args = db_args_new(call->arena);
     struct db_column *ids = db_array(args, DB_TEXT);
 
     for (int i = 0; i < count; i++)
         db_add_text(ids, subjects[i].request_id);
-    return db_run_planned(call->db, &SQL_timeline_events, args, ret, err);
+    return db_run_planned(call->db, sql, args, ret, err);
 }
 
 static void results_take(void *context, const struct timeline_entry *entry)
@@ -427,9 +573,9 @@ static void results_take(void *context, const struct timeline_entry *entry)
     if (json_object_array_length(group) >= GROUP_ENTRIES_MAX)
         return;
     shown = json_object_new_object();
-    json_object_object_add(shown, "connection_key", NULL);
-    json_object_object_add(shown, "collection_name", NULL);
-    json_object_object_add(shown, "fields_affected", NULL);
+    json_object_object_add(shown, "connection_key", api_json_text(entry->connection_key));
+    json_object_object_add(shown, "collection_name", api_json_text(entry->collection));
+    json_object_object_add(shown, "fields_affected", json_object_get(entry->fields));
     json_object_object_add(shown, "message", api_json_text(entry->message));
     json_object_object_add(shown, "action_type", api_json_text(entry->action_type));
     json_object_object_add(shown, "status", api_json_text(entry->status));
@@ -503,7 +649,7 @@ static int events_tell(struct api_call *call, struct timeline_subject *subjects,
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct timeline_subject *subject = NULL;
-    int r = events_read(call, subjects, count, &rows, err);
+    int r = read_of(call, &SQL_timeline_events, subjects, count, &rows, err);
 
     if (r < 0)
         return r;
@@ -519,14 +665,29 @@ static int events_tell(struct api_call *call, struct timeline_subject *subjects,
     return 0;
 }
 
+static int datasets_tell(struct api_call *call, struct timeline_subject *subjects, int count, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    int r = read_of(call, &SQL_timeline_datasets, subjects, count, &rows, err);
+
+    for (int row = 0; r == 0 && row < PQntuples(rows); row++)
+        json_object_object_add(subject_of(subjects, count, db_get_text(rows, row, 0))->datasets,
+                               db_get_text(rows, row, 1), api_json_text(db_get_text(rows, row, 2)));
+    return r;
+}
+
 int timeline_read(struct api_call *call, struct timeline_subject *subjects, int count, struct err *err)
 {
     int r;
 
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         subjects[i].results = json_object_new_object();
+        subjects[i].datasets = json_object_new_object();
+    }
     r = events_tell(call, subjects, count, err);
-    return r < 0 ? r : waiting_read(call, subjects, count, err);
+    if (r == 0)
+        r = waiting_read(call, subjects, count, err);
+    return r < 0 ? r : datasets_tell(call, subjects, count, err);
 }
 
 /* --- the log ------------------------------------------------------------------------------------------- */
@@ -548,13 +709,13 @@ static void log_take(void *context, const struct timeline_entry *entry)
     if (page->total <= page->first || page->total > page->end)
         return;
     item = json_object_new_object();
-    json_object_object_add(item, "collection_name", NULL);
-    json_object_object_add(item, "fields_affected", NULL);
+    json_object_object_add(item, "collection_name", api_json_text(entry->collection));
+    json_object_object_add(item, "fields_affected", json_object_get(entry->fields));
     json_object_object_add(item, "message", api_json_text(entry->message));
     json_object_object_add(item, "action_type", api_json_text(entry->action_type));
     json_object_object_add(item, "status", api_json_text(entry->status));
     json_object_object_add(item, "updated_at", api_json_time(entry->time));
-    json_object_object_add(item, "connection_key", NULL);
+    json_object_object_add(item, "connection_key", api_json_text(entry->connection_key));
     json_object_object_add(item, "dataset_name", api_json_text(entry->group));
     json_object_object_add(item, "saas_version", NULL);
     json_object_array_add(page->items, item);
@@ -583,7 +744,7 @@ static int log_read(struct api_call *call, const struct timeline_subject *subjec
                     struct err *err)
 {
     _cleanup_(db_result_freep) PGresult *rows = NULL;
-    int r = events_read(call, subject, 1, &rows, err);
+    int r = read_of(call, &SQL_timeline_events, subject, 1, &rows, err);
 
     for (int row = 0; r == 0 && row < PQntuples(rows); row++)
         r = row_tell(call, rows, row, subject, log_take, page, err);
@@ -611,12 +772,49 @@ int timeline_log(struct api_call *call, struct err *err)
     return api_answer_page(call, &page, TAKE(items), log.total);
 }
 
+/* --- tasks --------------------------------------------------------------------------------------------- */
+
+static json_object *addresses(struct api_call *call, const PGresult *rows, int row, int column)
+{
+    json_object *list = json_object_new_array();
+    int count;
+    const char **each = db_get_texts(rows, row, column, call->arena, &count);
+
+    for (int i = 0; i < count; i++)
+        json_object_array_add(list, api_json_text(each[i]));
+    return list;
+}
+
+static json_object *task_object(struct api_call *call, const PGresult *rows, int row)
+{
+    json_object *object = json_object_new_object();
+
+    json_object_object_add(object, "id", api_json_text(db_get_text(rows, row, 0)));
+    json_object_object_add(object, "collection_address", api_json_text(db_get_text(rows, row, 1)));
+    json_object_object_add(object, "created_at", api_json_time(db_get_time(rows, row, 2)));
+    json_object_object_add(object, "updated_at", api_json_time(db_get_time(rows, row, 3)));
+    json_object_object_add(object, "upstream_tasks", addresses(call, rows, row, 4));
+    json_object_object_add(object, "downstream_tasks", addresses(call, rows, row, 5));
+    json_object_object_add(object, "action_type", api_json_text(db_get_text(rows, row, 6)));
+    json_object_object_add(object, "status", api_json_text(db_get_text(rows, row, 7)));
+    return object;
+}
+
 int timeline_tasks(struct api_call *call, struct err *err)
 {
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    struct db_args *args = db_args_new(call->arena);
     struct timeline_subject subject;
+    json_object *list;
     int r = subject_find(call, call->params[0], &subject, err);
 
+    db_text(args, call->params[0]);
+    if (r == 0)
+        r = db_run_planned(call->db, &SQL_timeline_tasks, args, &rows, err);
     if (r < 0)
         return r;
-    return api_answer(call, 200, json_object_new_array()); /* this version collects nothing */
+    list = json_object_new_array();
+    for (int row = 0; row < PQntuples(rows); row++)
+        json_object_array_add(list, task_object(call, rows, row));
+    return api_answer(call, 200, list);
 }

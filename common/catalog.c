@@ -144,6 +144,62 @@ const char *catalog_policy_action(const struct catalog_policy *policy)
     return policy->rule_count ? policy->rules[0].action_type : NULL;
 }
 
+bool catalog_policy_has(const struct catalog_policy *policy, const char *action_type)
+{
+    for (int i = 0; i < policy->rule_count; i++)
+        if (!strcmp(policy->rules[i].action_type, action_type))
+            return true;
+    return false;
+}
+
+const struct catalog_rule *catalog_rule_by_key(const struct catalog_policy *policy, const char *key)
+{
+    for (int i = 0; i < policy->rule_count; i++)
+        if (!strcmp(policy->rules[i].key, key))
+            return &policy->rules[i];
+    return NULL;
+}
+
+const struct catalog_connection *catalog_connection_by_key(const struct catalog *catalog, const char *key)
+{
+    for (int i = 0; key && i < catalog->connection_count; i++)
+        if (!strcmp(catalog->connections[i].key, key))
+            return &catalog->connections[i];
+    return NULL;
+}
+
+const struct catalog_dataset *catalog_dataset_by_key(const struct catalog *catalog, const char *key)
+{
+    for (int i = 0; key && i < catalog->dataset_count; i++)
+        if (!strcmp(catalog->datasets[i].dataset->key, key))
+            return &catalog->datasets[i];
+    return NULL;
+}
+
+struct catalog_form catalog_form(const struct catalog_manual *manual, const char *action)
+{
+    if (!strcmp(action, "erasure"))
+        return (struct catalog_form){ manual->erasure_labels, manual->erasure_count };
+    return (struct catalog_form){ manual->labels, manual->label_count };
+}
+
+bool catalog_form_is(const struct catalog_form *form, const char *const *labels, int count)
+{
+    if (count != form->count)
+        return false;
+    for (int i = 0; i < count; i++)
+        if (strcmp(labels[i], form->labels[i]) != 0)
+            return false;
+    return true;
+}
+
+bool catalog_asks(const struct catalog_connection *connection, const struct catalog_policy *policy, const char *action)
+{
+    return connection->manual && connection->manual->label_count && !connection->disabled &&
+           (strcmp(action, "erasure") ? connection->does_access : connection->does_erasure) &&
+           catalog_policy_has(policy, action);
+}
+
 enum approval catalog_approval(const struct catalog *catalog, const struct catalog_policy *policy)
 {
     const char *action = catalog_policy_action(policy);
@@ -159,6 +215,7 @@ struct loading {
     struct picture *picture;
     const struct seal_ring *ring;
     const struct config *config;
+    const char *active_storage; /* its type */
 };
 
 static int load_settings(struct loading *loading, const PGresult *rows, struct err *err)
@@ -170,6 +227,7 @@ static int load_settings(struct loading *loading, const PGresult *rows, struct e
     catalog->version = db_get_int(rows, 0, 0);
     catalog->manual_approval = db_is_null(rows, 0, 1) ? loading->config->manual_approval
                                                       : db_get_bool(rows, 0, 1);
+    loading->active_storage = db_dup_text(rows, 0, 2, loading->picture->arena);
     return 0;
 }
 
@@ -198,6 +256,44 @@ static void read_headers(struct arena *arena, json_object *secrets, struct catal
     connection->headers = headers;
 }
 
+static void read_endpoint(struct arena *arena, json_object *secrets, struct catalog_connection *connection)
+{
+    connection->url = member_text(arena, secrets, "url");
+    connection->authorization = member_text(arena, secrets, "authorization");
+    connection->signing_secret = member_text(arena, secrets, "signing_secret");
+    connection->signing_previous = member_text(arena, secrets, "signing_previous");
+    connection->signing_until = json_object_get_int64(schema_get(secrets, "signing_until"));
+    connection->ca_certificate = member_text(arena, secrets, "ca_certificate");
+    connection->client_certificate = member_text(arena, secrets, "client_certificate");
+    connection->client_key = member_text(arena, secrets, "client_key");
+    read_headers(arena, secrets, connection);
+}
+
+static void read_source(struct arena *arena, json_object *secrets, struct catalog_connection *connection)
+{
+    struct catalog_source *source = arena_new_of(arena, struct catalog_source);
+
+    *source = (struct catalog_source){
+        .host = member_text(arena, secrets, "host"),
+        .database = member_text(arena, secrets, "dbname"),
+        .username = member_text(arena, secrets, "username"),
+        .password = member_text(arena, secrets, "password"),
+        .schema = member_text(arena, secrets, "db_schema"),
+        .sslmode = member_text(arena, secrets, "sslmode"),
+        .port = (int)schema_int(secrets, "port", 5432),
+    };
+    connection->source = source;
+}
+
+/* What a connection's secrets are read by; types that need none here are left out. */
+static const struct {
+    const char *type;
+    void (*read)(struct arena *arena, json_object *secrets, struct catalog_connection *connection);
+} secret_kinds[] = {
+    { "https", read_endpoint },
+    { "postgres", read_source },
+};
+
 static int read_secrets(struct loading *loading, struct bytes sealed, struct catalog_connection *connection,
                         struct err *err)
 {
@@ -211,15 +307,9 @@ static int read_secrets(struct loading *loading, struct bytes sealed, struct cat
     secrets = json_tokener_parse(plain.data);
     if (!json_object_is_type(secrets, json_type_object))
         return err_cause(err, ERR_INTERNAL, "secrets are no JSON object");
-    connection->url = member_text(arena, secrets, "url");
-    connection->authorization = member_text(arena, secrets, "authorization");
-    connection->signing_secret = member_text(arena, secrets, "signing_secret");
-    connection->signing_previous = member_text(arena, secrets, "signing_previous");
-    connection->signing_until = json_object_get_int64(schema_get(secrets, "signing_until"));
-    connection->ca_certificate = member_text(arena, secrets, "ca_certificate");
-    connection->client_certificate = member_text(arena, secrets, "client_certificate");
-    connection->client_key = member_text(arena, secrets, "client_key");
-    read_headers(arena, secrets, connection);
+    for (size_t i = 0; i < COUNT_OF(secret_kinds); i++)
+        if (!strcmp(secret_kinds[i].type, connection->type))
+            secret_kinds[i].read(arena, secrets, connection);
     return 0;
 }
 
@@ -247,15 +337,14 @@ static int read_oauth(struct loading *loading, struct bytes sealed, struct catal
     return 0;
 }
 
-/* A connection whose secrets can't be opened stays, without a url: its webhooks fail and say so, the others run. */
+/* A connection whose secrets can't be opened stays, without a url or a source: what needs them fails and says so, the
+ * others run. */
 static void load_connection_secrets(struct loading *loading, const PGresult *rows, int row,
                                     struct catalog_connection *connection)
 {
     struct bytes sealed;
     struct err err = { 0 };
 
-    if (strcmp(connection->type, "https") != 0)
-        return;
     sealed.data = db_get_bytes(rows, row, 4, &sealed.length);
     if (sealed.data && read_secrets(loading, sealed, connection, &err) < 0)
         log_err("catalog.secrets_unreadable", &err, log_id("connection", connection->key));
@@ -276,6 +365,17 @@ static const struct config_schedule *load_schedule(struct arena *arena, const ch
     return schedule;
 }
 
+static bool does_action(const PGresult *rows, int row, const char *action, struct arena *arena)
+{
+    int count;
+    const char **actions = db_get_texts(rows, row, 10, arena, &count);
+
+    for (int i = 0; i < count; i++)
+        if (!strcmp(actions[i], action))
+            return true;
+    return db_is_null(rows, row, 10);
+}
+
 static int load_connections(struct loading *loading, const PGresult *rows, struct err *err)
 {
     struct arena *arena = loading->picture->arena;
@@ -292,10 +392,131 @@ static int load_connections(struct loading *loading, const PGresult *rows, struc
         connections[row].paused = db_get_bool(rows, row, 5);
         connections[row].rate_limit = db_is_null(rows, row, 6) ? 0 : (int)db_get_int(rows, row, 6);
         connections[row].retry = load_schedule(arena, db_get_text(rows, row, 7));
+        connections[row].writable = db_get_bool(rows, row, 9);
+        connections[row].does_access = does_action(rows, row, "access", arena);
+        connections[row].does_erasure = does_action(rows, row, "erasure", arena);
+        connections[row].statement_timeout_ms = (int)db_get_int(rows, row, 11);
+        connections[row].row_limit = db_get_int(rows, row, 12);
         load_connection_secrets(loading, rows, row, &connections[row]);
     }
     catalog->connections = connections;
     catalog->connection_count = PQntuples(rows);
+    return 0;
+}
+
+static int load_manuals(struct loading *loading, const PGresult *rows, struct err *err)
+{
+    struct arena *arena = loading->picture->arena;
+    struct catalog_manual *manuals = arena_array(arena, struct catalog_manual, (size_t)PQntuples(rows));
+
+    for (int row = 0; row < PQntuples(rows); row++) {
+        struct catalog_connection *connection = (struct catalog_connection *)(uintptr_t)catalog_connection_by_id(
+            &loading->picture->catalog, db_get_text(rows, row, 0));
+        struct catalog_manual *manual = &manuals[row];
+
+        if (!connection)
+            return err_cause(err, ERR_INTERNAL, "a manual webhook without its connection");
+        manual->id = db_dup_text(rows, row, 1, arena);
+        manual->labels = (const char *const *)db_get_texts(rows, row, 2, arena, &manual->label_count);
+        manual->erasure_labels = (const char *const *)db_get_texts(rows, row, 3, arena, &manual->erasure_count);
+        connection->manual = manual;
+        loading->picture->catalog.asks_people = true;
+    }
+    return 0;
+}
+
+/* Checked when it was stored: one that can't be read by this version is left out, and told. */
+static const struct dataset *load_dataset(struct arena *arena, const char *key, const char *document)
+{
+    _cleanup_(json_object_putp) json_object *parsed = json_tokener_parse(document);
+    const struct schema_loc loc = { .name = "body" };
+    struct schema_errors errors = { 0 };
+    const struct dataset *dataset = NULL;
+    struct err err = { 0 };
+
+    if (dataset_read(parsed, &loc, NULL, arena, &dataset, &errors, &err) < 0)
+        log_err("catalog.dataset_unreadable", &err, log_id("dataset", key));
+    schema_errors_free(&errors);
+    return dataset;
+}
+
+static void make_graph(struct catalog *catalog, struct arena *arena)
+{
+    struct graph_dataset *datasets = arena_array(arena, struct graph_dataset, (size_t)catalog->dataset_count);
+    struct err err;
+    int count = 0;
+
+    for (int i = 0; i < catalog->dataset_count; i++)
+        if (!catalog->datasets[i].connection->disabled)
+            datasets[count++] = (struct graph_dataset){ catalog->datasets[i].dataset,
+                                                        catalog->datasets[i].connection->key };
+    if (graph_new(datasets, count, arena, &catalog->graph, &err) < 0)
+        catalog->graph_problem = arena_strdup(arena, err.text);
+}
+
+static int load_datasets(struct loading *loading, const PGresult *rows, struct err *err)
+{
+    struct arena *arena = loading->picture->arena;
+    struct catalog *catalog = &loading->picture->catalog;
+    struct catalog_dataset *datasets = arena_array(arena, struct catalog_dataset, (size_t)PQntuples(rows));
+
+    for (int row = 0; row < PQntuples(rows); row++) {
+        const struct catalog_connection *connection = catalog_connection_by_id(catalog, db_get_text(rows, row, 0));
+        const struct dataset *dataset = load_dataset(arena, db_get_text(rows, row, 2), db_get_text(rows, row, 1));
+
+        if (!connection)
+            return err_cause(err, ERR_INTERNAL, "a dataset without its connection");
+        if (dataset)
+            datasets[catalog->dataset_count++] = (struct catalog_dataset){ dataset, connection };
+    }
+    catalog->datasets = datasets;
+    make_graph(catalog, arena);
+    return 0;
+}
+
+static const char *open_storage_secrets(struct loading *loading, const PGresult *rows, int row)
+{
+    struct bytes sealed, plain;
+    struct err err = { 0 };
+
+    sealed.data = db_get_bytes(rows, row, 5, &sealed.length);
+    if (!sealed.data)
+        return NULL;
+    if (seal_ring_open(loading->ring, "storage", db_get_text(rows, row, 0), sealed, loading->picture->arena, &plain,
+                       &err) < 0) {
+        log_err("catalog.secrets_unreadable", &err, log_id("storage", db_get_text(rows, row, 1)));
+        return NULL;
+    }
+    return plain.data;
+}
+
+static int load_storages(struct loading *loading, const PGresult *rows, struct err *err)
+{
+    /* Where nobody has configured any. */
+    static const struct catalog_storage fallback = {
+        .id = "", .key = "default_local", .type = "local", .format = "html", .details = "{\"naming\":\"request_id\"}"
+    };
+    struct arena *arena = loading->picture->arena;
+    struct catalog *catalog = &loading->picture->catalog;
+    struct catalog_storage *storages = arena_array(arena, struct catalog_storage, (size_t)PQntuples(rows));
+
+    (void)err;
+    catalog->active_storage = &fallback;
+    for (int row = 0; row < PQntuples(rows); row++) {
+        storages[row] = (struct catalog_storage){
+            .id = db_dup_text(rows, row, 0, arena),
+            .key = db_dup_text(rows, row, 1, arena),
+            .type = db_dup_text(rows, row, 2, arena),
+            .format = db_dup_text(rows, row, 3, arena),
+            .details = db_dup_text(rows, row, 4, arena),
+            .secrets = open_storage_secrets(loading, rows, row),
+            .is_default = db_get_bool(rows, row, 6),
+        };
+        if (storages[row].is_default && !strcmp(storages[row].type, loading->active_storage))
+            catalog->active_storage = &storages[row];
+    }
+    catalog->storages = storages;
+    catalog->storage_count = PQntuples(rows);
     return 0;
 }
 
@@ -353,7 +574,13 @@ static int load_rules(struct loading *loading, const PGresult *rows, struct err 
             .id = db_dup_text(rows, row, 1, arena),
             .key = db_dup_text(rows, row, 2, arena),
             .action_type = db_dup_text(rows, row, 3, arena),
+            .storage = find_by_id(catalog->storages, catalog->storage_count, sizeof(*catalog->storages),
+                                  db_get_text(rows, row, 4)),
+            .strategy = db_dup_text(rows, row, 5, arena),
+            .strategy_configuration = db_dup_text(rows, row, 6, arena),
         };
+        rules[row].targets.texts =
+            (const char *const *)db_get_texts(rows, row, 7, arena, &rules[row].targets.count);
         if (!policy->rule_count++)
             policy->rules = &rules[row];
     }
@@ -448,6 +675,9 @@ static const struct {
 } sections[] = {
     { &SQL_catalog_settings, load_settings },
     { &SQL_catalog_connections, load_connections },
+    { &SQL_catalog_manuals, load_manuals },
+    { &SQL_catalog_datasets, load_datasets },
+    { &SQL_catalog_storages, load_storages },
     { &SQL_catalog_policies, load_policies },
     { &SQL_catalog_rules, load_rules },
     { &SQL_catalog_webhooks, load_webhooks },

@@ -12,8 +12,10 @@
 #include <stdint.h>
 
 #include "common/config.h"
+#include "common/dataset.h"
 #include "common/db.h"
 #include "common/err.h"
+#include "common/graph.h"
 #include "common/seal.h"
 
 struct catalog_header {
@@ -39,10 +41,46 @@ struct catalog_connection {
     const char *signing_secret, *signing_previous;
     usec_t signing_until;
     const char *ca_certificate, *client_certificate, *client_key; /* PEM; NULL: none */
+    /* Of what a run reads, erases or asks people for. */
+    bool writable;                 /* access is "write" */
+    bool does_access, does_erasure; /* enabled_actions; both when it names none */
+    const struct catalog_source *source; /* of type postgres, with secrets; NULL */
+    int statement_timeout_ms;      /* 0: the configuration's */
+    int64_t row_limit;             /* 0: the configuration's */
+    const struct catalog_manual *manual; /* of type manual_webhook, with a definition; NULL */
+};
+
+/* Where a customer's database is: the connection's secrets. */
+struct catalog_source {
+    const char *host, *database, *username, *password, *schema, *sslmode; /* NULL: none */
+    int port;
+};
+
+/* What people are asked for: `labels` of all fields (access), and of those of type string (erasure), sorted. */
+struct catalog_manual {
+    const char *id; /* manual_webhook.id */
+    const char *const *labels;
+    int label_count;
+    const char *const *erasure_labels;
+    int erasure_count;
+};
+
+struct catalog_dataset {
+    const struct dataset *dataset;
+    const struct catalog_connection *connection;
+};
+
+struct catalog_storage {
+    const char *id, *key, *type, *format; /* "local", "s3"; "json", "csv", "html" */
+    const char *details, *secrets;        /* JSON objects; secrets NULL: none, or can't be opened */
+    bool is_default;
 };
 
 struct catalog_rule {
     const char *id, *key, *action_type;
+    struct dataset_texts targets;                   /* data categories */
+    const char *strategy, *strategy_configuration;  /* of erasure rules; NULL */
+    const struct catalog_storage *storage;          /* of access rules; NULL: the active default */
 };
 
 struct catalog_policy {
@@ -81,6 +119,14 @@ struct catalog {
     int policy_count;
     const struct catalog_connection *connections;
     int connection_count;
+    bool asks_people; /* there is a manual webhook */
+    const struct catalog_dataset *datasets; /* that a connection has, in the order of their keys */
+    int dataset_count;
+    const struct graph *graph; /* of those whose connection is not disabled; NULL: `graph_problem`, in the contract's words */
+    const char *graph_problem;
+    const struct catalog_storage *storages;
+    int storage_count;
+    const struct catalog_storage *active_storage; /* where a rule names none; never NULL: at the last a local one, html */
     const struct catalog_webhook *webhooks; /* pre-approval, in the order of their creation */
     int webhook_count;
     const struct catalog_webhook **policy_webhooks; /* of all policies, in the order of their ids */
@@ -107,6 +153,24 @@ const struct catalog_connection *catalog_connection_by_id(const struct catalog *
 /* Of any kind. */
 const struct catalog_webhook *catalog_webhook_by_id(const struct catalog *catalog, const char *id);
 const struct catalog_client *catalog_client_by_id(const struct catalog *catalog, const char *id);
+
+/* Whether one of its rules is of `action_type`; and where, by category, its rules of it aim. */
+bool catalog_policy_has(const struct catalog_policy *policy, const char *action_type);
+const struct catalog_rule *catalog_rule_by_key(const struct catalog_policy *policy, const char *key);
+const struct catalog_connection *catalog_connection_by_key(const struct catalog *catalog, const char *key);
+const struct catalog_dataset *catalog_dataset_by_key(const struct catalog *catalog, const char *key);
+
+/* What people fill in for an action, "access" or "erasure": the labels, sorted. */
+struct catalog_form {
+    const char *const *labels;
+    int count;
+};
+struct catalog_form catalog_form(const struct catalog_manual *manual, const char *action);
+/* Whether `labels` are exactly those of the form as it is now (dsr.md 5). */
+bool catalog_form_is(const struct catalog_form *form, const char *const *labels, int count);
+/* Whether this connection's people are asked for it, for requests of such a policy. */
+bool catalog_asks(const struct catalog_connection *connection, const struct catalog_policy *policy,
+                  const char *action);
 
 /* The policy's first rule's action; NULL when it has no rule. */
 const char *catalog_policy_action(const struct catalog_policy *policy);

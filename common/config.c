@@ -63,9 +63,14 @@ static char *copy(const char *text)
     return own;
 }
 
+static bool is_optional(const struct entry *entry, int program)
+{
+    return strchr(entry->programs, toupper(program)) != NULL;
+}
+
 static bool is_read_by(const struct entry *entry, int program)
 {
-    return strchr(entry->programs, program) != NULL;
+    return strchr(entry->programs, program) || is_optional(entry, program);
 }
 
 /* --- values: one parser a type ---------------------------------------------------------------- */
@@ -429,8 +434,8 @@ static int value_refuse(const struct entry *entry, const char *value, struct err
                    types[entry->type].must, bounds.data, value);
 }
 
-static int value_load(const struct entry *entry, const struct source *file, struct config *config,
-                      struct err *err)
+static int value_load(const struct entry *entry, int program, const struct source *file,
+                      struct config *config, struct err *err)
 {
     _cleanup_(freep) char *value = NULL;
     int r;
@@ -438,6 +443,8 @@ static int value_load(const struct entry *entry, const struct source *file, stru
     r = value_find(entry, file, &value, err);
     if (r < 0)
         return r;
+    if (!value && is_optional(entry, program))
+        return 0;
     if (!value)
         return err_set(err, ERR_BAD_REQUEST, "%s is required: %s", entry->name, entry->help);
     if (!types[entry->type].parse(entry, value, (char *)config + entry->offset))
@@ -463,7 +470,7 @@ int config_load(int program, const char *file, struct config **ret, struct err *
     for (size_t i = 0; i < COUNT_OF(entries); i++) {
         if (!is_read_by(&entries[i], program))
             continue; /* its field stays zero */
-        r = value_load(&entries[i], sources, config, err);
+        r = value_load(&entries[i], program, sources, config, err);
         if (r < 0)
             return r;
     }

@@ -3,7 +3,7 @@
  *
  * type: TEXT, NUMBER, BOOL, DURATION (a number with ms, s, m, h or d; min and max in seconds), SCHEDULE
  * (durations with commas, or "none"). default NULL: required. programs: letters of who reads it
- * (a api, c callback, w worker, k docketctl).
+ * (a api, c callback, w worker, k docketctl); a capital one may be without it, though it is required.
  */
 CONFIG(postgres_url,        "DOCKET_POSTGRES_URL",        TEXT,   NULL, 1, 2048, "", true,  "acwk", "PostgreSQL connection URL (libpq)")
 CONFIG(kafka_brokers,       "DOCKET_KAFKA_BROKERS",       TEXT,   NULL, 1, 2048, "", false, "acwk", "Kafka bootstrap servers, host:port with commas")
@@ -15,7 +15,7 @@ CONFIG(topic_replication,   "DOCKET_TOPIC_REPLICATION",   NUMBER, "1", 1, 10, "r
 CONFIG(cluster,             "DOCKET_CLUSTER",             TEXT,   "local", 1, 64, "", false, "acwk", "name of this installation, part of each event's source")
 CONFIG(log_level,           "DOCKET_LOG_LEVEL",           TEXT,   "info", 4, 5, "", false, "acwk", "lowest level that is logged: debug, info, warn or error")
 CONFIG(app_encryption_key,  "DOCKET_APP_ENCRYPTION_KEY",  TEXT,   NULL, 32, 32, "bytes", true, "acw", "key of reply tokens and access tokens, exactly 32 bytes; all programs share it")
-CONFIG(sealing_keys,        "DOCKET_SEALING_KEYS",        TEXT,   NULL, 1, 8192, "", true,  "acw", "master key ring, id:base64 of 32 bytes with commas; the first seals, all open")
+CONFIG(sealing_keys,        "DOCKET_SEALING_KEYS",        TEXT,   NULL, 1, 8192, "", true,  "acwK", "master key ring, id:base64 of 32 bytes with commas; the first seals, all open. docketctl needs it for keys rewrap only")
 CONFIG(identity_hash_key,   "DOCKET_IDENTITY_HASH_KEY",   TEXT,   NULL, 43, 44, "", true,  "a",    "key of identity search, base64 of 32 bytes")
 CONFIG(root_client_id,      "DOCKET_ROOT_CLIENT_ID",      TEXT,   NULL, 1, 128, "", false, "a",    "OAuth client that has every scope")
 CONFIG(root_client_secret,  "DOCKET_ROOT_CLIENT_SECRET",  TEXT,   NULL, 8, 256, "", true,  "a",    "its secret")
@@ -50,3 +50,15 @@ CONFIG(breaker_calls,       "DOCKET_BREAKER_CALLS",       NUMBER, "10", 1, 10000
 CONFIG(breaker_failures,    "DOCKET_BREAKER_FAILURES",    NUMBER, "70", 1, 100, "percent", false, "w", "failures in the window that open a breaker")
 CONFIG(breaker_open,        "DOCKET_BREAKER_OPEN",        DURATION, "30s", 1, 86400, "", false, "w", "how long a breaker stays open before one probe")
 CONFIG(intake_events,       "DOCKET_INTAKE_EVENTS",       NUMBER, "16384", 16, 1000000, "events", false, "w", "events read ahead by a worker; more are left on the topic")
+CONFIG(execute_tasks,       "DOCKET_EXECUTE_TASKS",       NUMBER, "4", 1, 64, "tasks", false, "w", "collections and packages that a worker works on at a time, each on a thread with a connection to PostgreSQL")
+CONFIG(task_retry_schedule, "DOCKET_TASK_RETRY_SCHEDULE", SCHEDULE, "5s,30s,2m", 0, 64, "", false, "w", "waits before each further try of a collection whose database is away, or none")
+CONFIG(source_connect_timeout, "DOCKET_SOURCE_CONNECT_TIMEOUT", DURATION, "10s", 1, 600, "", false, "aw", "connecting to a customer's database")
+CONFIG(source_statement_timeout, "DOCKET_SOURCE_STATEMENT_TIMEOUT", DURATION, "10m", 1, 86400, "", false, "aw", "a statement there, unless its connection has its own limit")
+CONFIG(source_row_limit,    "DOCKET_SOURCE_ROW_LIMIT",    NUMBER, "10000000", 1, 1000000000, "rows", false, "w", "rows of one collection for one person, unless its connection has its own limit")
+CONFIG(storage_directory,   "DOCKET_STORAGE_DIRECTORY",   TEXT,   "docket_packages", 1, 4096, "", false, "aw", "where storages of type local keep their packages; docket-api and the workers share it")
+CONFIG(package_life,        "DOCKET_PACKAGE_LIFE",        DURATION, "30d", 60, 315360000, "", false, "aw", "a package is deleted this long after it was made")
+CONFIG(package_link_life,   "DOCKET_PACKAGE_LINK_LIFE",   DURATION, "1h", 10, 604800, "", false, "a", "how long a link to a package stands")
+CONFIG(public_url,          "DOCKET_PUBLIC_URL",          TEXT,   "", 0, 2048, "", false, "a", "where people reach docket-api, for links to packages; empty: as the call that asks came")
+CONFIG(results_download,    "DOCKET_RESULTS_DOWNLOAD",    BOOL,   "false", 0, 1, "", false, "a", "access-results gives links to packages")
+CONFIG(results_life,        "DOCKET_RESULTS_LIFE",        DURATION, "7d", 60, 315360000, "", false, "w", "collected rows of a complete request are deleted after this")
+CONFIG(forget_after,        "DOCKET_FORGET_AFTER",        DURATION, "0s", 0, 315360000, "", false, "w", "a complete request is forgotten this long after its end; 0s: only by docketctl forget")

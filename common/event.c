@@ -7,7 +7,8 @@
 #include "common/buf.h"
 #include "common/random.h"
 
-enum { EVENT_PAYLOAD_BYTES = 1024 * 1024 };
+/* A broker takes a megabyte by default: a list that would be too long for that ends early, or is left out. */
+enum { EVENT_PAYLOAD_BYTES = 1024 * 1024, EVENT_LIST_BYTES = 384 * 1024 };
 
 static const char *const words[EVENT_TYPES] = {
     [EVENT_UNKNOWN] = "unknown",
@@ -57,6 +58,12 @@ static void add_text(struct data *data, const char *name, const char *value)
 {
     add_name(data, name);
     buf_json_string(&data->buf, value);
+}
+
+static void add_given(struct data *data, const char *name, const char *value)
+{
+    if (value)
+        add_text(data, name, value);
 }
 
 static void add_number(struct data *data, const char *name, int64_t value)
@@ -284,6 +291,107 @@ const char *event_resumed(struct arena *arena, const char *request_id, enum pr_s
     add_webhook(&data, webhook);
     if (derived)
         add_names(&data, "derived", derived);
+    return data_end(&data);
+}
+
+const char *event_input_required(struct arena *arena, const char *request_id, enum pr_status status,
+                                 const char *awaited)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_status(&data, status);
+    add_text(&data, "awaited", awaited);
+    return data_end(&data);
+}
+
+const char *event_input_given(struct arena *arena, const char *request_id, const char *connection_key,
+                              const char *action, const char *by, const char *user_id)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_text(&data, "connection_key", connection_key);
+    add_text(&data, "action", action);
+    add_text(&data, "by", by);
+    add_text(&data, "user_id", user_id);
+    return data_end(&data);
+}
+
+const char *event_input_completed(struct arena *arena, const char *request_id, const char *by,
+                                  const char *user_id)
+{
+    return event_by(arena, request_id, PR_IN_PROCESSING, by, user_id, NULL);
+}
+
+const char *event_task(struct arena *arena, const char *request_id, const struct event_task *task)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_text(&data, "task_id", task->task_id);
+    add_text(&data, "action", task->action);
+    add_given(&data, "connection_key", task->connection_key);
+    add_given(&data, "dataset", task->dataset);
+    add_given(&data, "collection", task->collection);
+    add_given(&data, "rule_key", task->rule_key);
+    add_given(&data, "message", task->message);
+    if (task->row_count >= 0)
+        add_number(&data, "row_count", task->row_count);
+    if (task->fields && strlen(task->fields) <= EVENT_LIST_BYTES) {
+        add_name(&data, "fields_affected");
+        buf_adds(&data.buf, task->fields);
+    }
+    if (task->next_try_at != USEC_NONE)
+        add_time(&data, "next_try_at", task->next_try_at);
+    return data_end(&data);
+}
+
+static void add_task_ids(struct data *data, const char *const *task_ids, int count)
+{
+    size_t end = data->buf.length + EVENT_LIST_BYTES;
+
+    add_name(data, "tasks");
+    buf_addc(&data->buf, '[');
+    for (int i = 0; i < count && data->buf.length < end; i++) {
+        if (i)
+            buf_addc(&data->buf, ',');
+        buf_json_string(&data->buf, task_ids[i]);
+    }
+    buf_addc(&data->buf, ']');
+}
+
+static void add_skips(struct data *data, const struct event_skip *skips, int count)
+{
+    size_t end = data->buf.length + EVENT_LIST_BYTES;
+
+    add_name(data, "skips");
+    buf_addc(&data->buf, '[');
+    for (int i = 0; i < count && data->buf.length < end; i++) {
+        buf_adds(&data->buf, i ? ",{\"address\":" : "{\"address\":");
+        buf_json_string(&data->buf, skips[i].address);
+        add_text(data, "reason", skips[i].reason);
+        buf_addc(&data->buf, '}');
+    }
+    buf_addc(&data->buf, ']');
+}
+
+const char *event_tasks_planned(struct arena *arena, const char *request_id, const char *action,
+                                const char *const *task_ids, int count, const struct event_skip *skips,
+                                int skip_count)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_text(&data, "action", action);
+    add_number(&data, "task_count", count);
+    add_number(&data, "skip_count", skip_count);
+    add_task_ids(&data, task_ids, count);
+    add_skips(&data, skips, skip_count);
+    return data_end(&data);
+}
+
+const char *event_forgotten(struct arena *arena, const char *request_id, const char *by)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_text(&data, "by", by);
     return data_end(&data);
 }
 

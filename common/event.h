@@ -80,6 +80,33 @@ const char *event_paused(struct arena *arena, const char *request_id, const stru
  * event_attempt. */
 const char *event_resumed(struct arena *arena, const char *request_id, enum pr_status status, const char *by,
                           const struct event_webhook *webhook, const char *derived);
+/* input required: `awaited` as "action:connection key" with commas; input given, completed: by a person or client;
+ * completed also "system", when nobody is waited for any more. labels: of the configuration, with commas. */
+const char *event_input_required(struct arena *arena, const char *request_id, enum pr_status status,
+                                 const char *awaited);
+const char *event_input_given(struct arena *arena, const char *request_id, const char *connection_key,
+                              const char *action, const char *by, const char *user_id);
+const char *event_input_completed(struct arena *arena, const char *request_id, const char *by,
+                                  const char *user_id);
+/* A part of a run. action: "access", "package", "erasure"; names of the configuration; NULL: left out, as `fields` is
+ * when it is very long. */
+struct event_task {
+    const char *task_id, *action, *connection_key, *dataset, *collection, *rule_key, *message;
+    int64_t row_count; /* -1: left out */
+    const char *fields; /* JSON list, fields_affected; NULL */
+    usec_t next_try_at; /* USEC_NONE: left out */
+};
+const char *event_task(struct arena *arena, const char *request_id, const struct event_task *task);
+/* `tasks` in their order; skips: addresses that are not reached, with the reason that the log gives ("": none). Both
+ * lists end where the event would be too long for a broker; how many there are is told all the same. */
+struct event_skip {
+    const char *address, *reason;
+};
+const char *event_tasks_planned(struct arena *arena, const char *request_id, const char *action,
+                                const char *const *task_ids, int count, const struct event_skip *skips,
+                                int skip_count);
+/* by: "user", "client", "retention", "operator" */
+const char *event_forgotten(struct arena *arena, const char *request_id, const char *by);
 /* retried, deleted (status PR_NONE): by a person or client; retried: from `step`, NULL from the beginning */
 const char *event_by(struct arena *arena, const char *request_id, enum pr_status status, const char *by,
                      const char *user_id, const char *step);

@@ -23,6 +23,14 @@ EVENT(WEBHOOKS_CHANGED,       "docket.request.webhooks_changed.v1") /* the polic
 EVENT(ENDPOINT_PAUSED,        "docket.request.endpoint_paused.v1") /* 410: its calls are held */
 EVENT(WEBHOOK_REDELIVERED,    "docket.request.webhook_redelivered.v1") /* an operator asked for another attempt */
 EVENT(WEBHOOK_REMINDED,       "docket.request.webhook_reminded.v1") /* called again, as no reply came */
+EVENT(INPUT_REQUIRED,         "docket.request.input_required.v1")  /* people are asked; told anew when others are */
+EVENT(INPUT_GIVEN,            "docket.request.input_given.v1")     /* what a person filled in is kept */
+EVENT(INPUT_COMPLETED,        "docket.request.input_completed.v1") /* the run goes on */
+EVENT(TASKS_PLANNED,          "docket.request.tasks_planned.v1")   /* which collections are read, or erased */
+EVENT(TASK_COMPLETED,         "docket.request.task_completed.v1")  /* a collection read or erased, a package made */
+EVENT(TASK_SKIPPED,           "docket.request.task_skipped.v1")
+EVENT(TASK_RETRIED,           "docket.request.task_retried.v1")    /* a try failed; another follows */
+EVENT(TASK_FAILED,            "docket.request.task_failed.v1")
 EVENT(PAUSED,                 "docket.request.paused.v1")
 EVENT(RESUME_KEPT,            "docket.request.resume_kept.v1")     /* it came before the answer that halts */
 EVENT(RESUMED,                "docket.request.resumed.v1")
@@ -30,4 +38,5 @@ EVENT(EXPIRED,                "docket.request.expired.v1")
 EVENT(RETRIED,                "docket.request.retried.v1")
 EVENT(COMPLETED,              "docket.request.completed.v1")
 EVENT(FAILED,                 "docket.request.failed.v1")
+EVENT(FORGOTTEN,              "docket.request.forgotten.v1")       /* its key is destroyed */
 EVENT(DELETED,                "docket.request.deleted.v1")         /* softly: hidden, and nothing goes on */

@@ -44,6 +44,7 @@ struct exchange {
     size_t dropped;        /* bytes of a body that is too large */
     const char *malformed; /* why the target can't be understood; NULL: it can */
     struct pair *queries, *form, *headers;
+    struct stream *stream; /* the answer, instead of call.answer */
     bool begun, too_large, counted, form_parsed;
     _Atomic enum state state;
 };
@@ -52,6 +53,7 @@ struct httpd {
     struct MHD_Daemon *daemon;
     http_handler *handler;
     void *context;
+    struct stream_pool *streams; /* NULL: none */
     size_t body_bytes;
     int port;
     atomic_bool stopping;
@@ -108,6 +110,7 @@ static void exchange_reset(struct exchange *exchange)
     struct arena *arena = exchange->call.arena;
     struct httpd *httpd = exchange->httpd;
 
+    stream_free(exchange->stream);
     arena_clear(arena);
     buf_clear(&body);
     if (body.capacity > SPARE_BODY_BYTES) {
@@ -344,7 +347,7 @@ static void add_headers(struct exchange *exchange)
         return;
     http_set_header(call, "Content-Type",
                     call->content_type ? call->content_type : "application/json");
-    if (call->answer_length < GZIP_BYTES_MIN)
+    if (exchange->stream || call->answer_length < GZIP_BYTES_MIN)
         return;
     http_set_header(call, "Vary", "Accept-Encoding");
     if (answer_gzip(call))
@@ -373,8 +376,10 @@ static enum MHD_Result answer_queue(struct exchange *exchange)
     enum MHD_Result result;
 
     add_headers(exchange);
-    response = MHD_create_response_from_buffer(call->answer_length, (void *)(uintptr_t)call->answer,
-                                               MHD_RESPMEM_PERSISTENT);
+    response = exchange->stream
+                   ? stream_response(exchange->stream, call->connection)
+                   : MHD_create_response_from_buffer(call->answer_length, (void *)(uintptr_t)call->answer,
+                                                     MHD_RESPMEM_PERSISTENT);
     if (!response)
         return MHD_NO;
     for (const struct pair *header = exchange->headers; header; header = header->next)
@@ -395,6 +400,21 @@ void http_answer(struct http_call *call)
         call->answer_length = 0;
     if (atomic_exchange(&exchange->state, CALL_ANSWERED) == CALL_PARKED)
         MHD_resume_connection(connection);
+}
+
+int http_answer_stream(struct http_call *call, const struct stream_source *source, struct err *err)
+{
+    struct exchange *exchange = exchange_of(call);
+    int r = stream_open(exchange->httpd->streams, source, &exchange->stream, err);
+
+    if (r < 0) {
+        exchange->headers = NULL; /* they were meant for another answer */
+        call->content_type = NULL;
+        return r;
+    }
+    call->answer = NULL;
+    http_answer(call);
+    return 0;
 }
 
 void http_answer_json(struct http_call *call, int status, const char *json)
@@ -734,6 +754,7 @@ static void httpd_free(struct httpd *httpd)
         httpd->spares = exchange->next;
         exchange_free(exchange);
     }
+    stream_pool_free(httpd->streams);
     pthread_cond_destroy(&httpd->idle);
     pthread_mutex_destroy(&httpd->lock);
     free(httpd);
@@ -749,6 +770,8 @@ static struct httpd *httpd_new(const struct httpd_options *options)
     httpd->handler = options->handler;
     httpd->context = options->context;
     httpd->body_bytes = options->body_bytes;
+    if (options->stream_threads)
+        httpd->streams = stream_pool_new(options->stream_threads, HTTP_STREAMS_MAX);
     pthread_mutex_init(&httpd->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -14,6 +14,7 @@
 
 #include "common/arena.h"
 #include "common/err.h"
+#include "common/stream.h"
 #include "common/usec.h"
 
 struct httpd;
@@ -40,6 +41,7 @@ struct httpd_options {
     int threads, connections;
     size_t body_bytes;       /* a larger body is answered 413 without the handler */
     usec_t idle_timeout;
+    int stream_threads;      /* that read pieces of streamed answers; 0: none is streamed */
     http_handler *handler;
     void *context;
 };
@@ -62,3 +64,7 @@ void http_answer(struct http_call *call);
 /* {"detail": err->text} with the code's status; the cause goes to the log. */
 void http_answer_err(struct http_call *call, const struct err *err);
 void http_answer_json(struct http_call *call, int status, const char *json);
+/* Sends `source` piece by piece, never compressed; HTTP_STREAMS_MAX at a time. The source is closed in any case.
+ * Negative: nothing was answered, and headers that were set are forgotten. */
+enum { HTTP_STREAMS_MAX = 64 };
+int http_answer_stream(struct http_call *call, const struct stream_source *source, struct err *err) MUST_CHECK;

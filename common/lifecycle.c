@@ -38,6 +38,8 @@ const struct lifecycle_edge lifecycle_edges[] = {
     { PR_IN_PROCESSING,             ON_HALT,         PR_PAUSED },
     { PR_PAUSED,                    ON_RESUME,       PR_IN_PROCESSING },
     { PR_PAUSED,                    ON_EXPIRE,       PR_ERROR },
+    { PR_IN_PROCESSING,             ON_INPUT,        PR_REQUIRES_INPUT },
+    { PR_REQUIRES_INPUT,            ON_CONTINUE,     PR_IN_PROCESSING },
     { PR_ERROR,                     ON_RETRY,        PR_IN_PROCESSING },
 
     { PR_IDENTITY_UNVERIFIED,          ON_CANCEL,    PR_CANCELED },

@@ -26,6 +26,8 @@ enum pr_on {
     ON_FAILURE,
     ON_HALT,         /* a pre-execution webhook said so */
     ON_RESUME,       /* it has replied */
+    ON_INPUT,        /* people are asked for what no connector reaches */
+    ON_CONTINUE,     /* they have answered, or nobody is asked any more */
     ON_EXPIRE,       /* it has not, in time */
     ON_RETRY,        /* a person, from where it failed */
     PR_ONS

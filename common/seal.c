@@ -287,6 +287,27 @@ int seal_ring_open(const struct seal_ring *ring, const char *what, const char *o
                      (struct bytes){ bytes + head, sealed.length - head }, arena, ret, err);
 }
 
+const char *seal_ring_id(const struct seal_ring *ring, int index)
+{
+    const struct ring_key *key = ring->keys;
+
+    while (key && index--)
+        key = key->next;
+    return key ? key->id : NULL;
+}
+
+void seal_ring_id_of(struct bytes sealed, char ret[SEAL_KEY_ID_MAX + 1])
+{
+    const uint8_t *bytes = sealed.data;
+    size_t length = sealed.length ? bytes[0] : 0;
+
+    if (length > SEAL_KEY_ID_MAX || sealed.length <= length)
+        length = 0;
+    if (length)
+        memcpy(ret, bytes + 1, length);
+    ret[length] = '\0';
+}
+
 void seal_hash(const struct seal_ring *ring, const char *field, const char *value,
                uint8_t ret[SEAL_HASH_BYTES])
 {

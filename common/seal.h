@@ -53,6 +53,11 @@ struct bytes seal_ring_close(const struct seal_ring *ring, const char *what, con
 int seal_ring_open(const struct seal_ring *ring, const char *what, const char *owner_id, struct bytes sealed,
                    struct arena *arena, struct bytes *ret, struct err *err) MUST_CHECK;
 
+/* Ids of the ring's keys: the first seals; NULL past the last. */
+const char *seal_ring_id(const struct seal_ring *ring, int index);
+/* The id of the key that sealed it; "" for what is no sealed form. */
+void seal_ring_id_of(struct bytes sealed, char ret[SEAL_KEY_ID_MAX + 1]);
+
 /* Keyed BLAKE2b-256 of field, NUL, value: identity search. */
 void seal_hash(const struct seal_ring *ring, const char *field, const char *value,
                uint8_t ret[SEAL_HASH_BYTES]);

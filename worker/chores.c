@@ -1,12 +1,15 @@
 #include "worker/chores.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "common/metric.h"
+#include "worker/engine.h"
 #include "worker/chores.sql.h"
+#include "worker/retention.h"
 
 enum {
     TICK_MS = 100,
@@ -14,12 +17,16 @@ enum {
     SWEEP_PAGE = 256,       /* requests at once */
     RELAY_OUTBOXES = 256,
     TIMERS_MAX = 256,
+    TASKS_CLAIM_MAX = 16,
+    TASKS_MOST = 64, /* here at a time; what is due beyond is left to others */
     GAUGE_S = 15,
+    IDLE_S = 2,
 };
 
 const struct sql *const chores_statements[] = {
     &SQL_park_claim,    &SQL_park_return, &SQL_timer_claim,   &SQL_sweep_claim, &SQL_sweep_page,
-    &SQL_sweep_advance, &SQL_sweep_end,   &SQL_sweep_orphans, &SQL_relay_claim, &SQL_gauge_counts, NULL,
+    &SQL_sweep_advance, &SQL_sweep_end,   &SQL_sweep_orphans, &SQL_relay_claim, &SQL_gauge_counts,
+    &SQL_task_return,   &SQL_task_claim,  &SQL_task_renew,    NULL,
 };
 
 struct sweep {
@@ -37,12 +44,15 @@ struct chores {
     struct publisher *publisher;
     struct intake *intake;
     struct dispatch *dispatch;
+    struct execute *execute;
+    struct retention *retention;
     struct arena *arena;
     const char *worker;
-    bool stopping, returned, parking, timing, relaying, gauging;
-    int park_wait, timer_wait; /* ticks until the next look: nothing was due */
+    bool stopping, returned, parking, timing, relaying, gauging, claiming, renewing;
+    int park_wait, task_wait, timer_wait; /* ticks until the next look: nothing was due */
     int timers_open;           /* works of timers that are not over */
-    usec_t gauged_at;
+    usec_t gauged_at, renewed_at;
+    usec_t busy_at; /* 0: what is not needed was given back since */
     struct sweep sweep;
 };
 
@@ -65,6 +75,7 @@ static void take_back(struct chores *chores)
 
     db_text(args, chores->worker);
     pipe_add(group, &SQL_park_return, args);
+    pipe_add(group, &SQL_task_return, args);
     chores->parking = true;
     pipe_send(group, on_returned, chores);
 }
@@ -140,6 +151,101 @@ static void park(struct chores *chores)
 usec_t chores_lease(const struct config *config)
 {
     return 2 * config->webhook_timeout + 15 * USEC_PER_S;
+}
+
+/* --- tasks ------------------------------------------------------------------------------------------- */
+
+static void on_tasks_claimed(void *context, PGresult **results, const struct err *err)
+{
+    struct chores *chores = context;
+    int count = err ? 0 : PQntuples(results[0]);
+
+    chores->claiming = false;
+    chores->task_wait = count ? 0 : 4;
+    for (int row = 0; row < count; row++) {
+        struct work *work = work_new(WORK_TASK, db_get_text(results[0], row, 0), NULL, NULL);
+
+        work->task_id = db_dup_text(results[0], row, 1, work->arena);
+        intake_submit(chores->intake, work);
+    }
+}
+
+static void tasks(struct chores *chores)
+{
+    struct db_args *args;
+    struct pipe_group *group;
+
+    if (!chores->returned || chores->claiming || chores->task_wait-- > 0 ||
+        execute_each(chores->execute, NULL, NULL) >= TASKS_MOST)
+        return;
+    args = db_args_new(chores->arena);
+    db_int(args, TASKS_CLAIM_MAX);
+    db_int(args, ENGINE_TASK_LEASE);
+    db_text(args, chores->worker);
+    group = pipe_group_new(chores->pipe);
+    pipe_add(group, &SQL_task_claim, args);
+    chores->claiming = true;
+    pipe_send(group, on_tasks_claimed, chores);
+}
+
+static bool is_kept(const PGresult *rows, const struct job *job)
+{
+    for (int row = 0; row < PQntuples(rows); row++)
+        if (!strcmp(db_get_text(rows, row, 0), job->request_id) && !strcmp(db_get_text(rows, row, 1), job->task.id))
+            return true;
+    return false;
+}
+
+static void cancel_lost(void *rows, struct job *job)
+{
+    /* What came after the renewal was sent is not in its answer. */
+    if (job->renewed && !is_kept(rows, job))
+        atomic_store(&job->canceled, true);
+}
+
+static void on_renewed(void *context, PGresult **results, const struct err *err)
+{
+    struct chores *chores = context;
+
+    chores->renewing = false;
+    if (!err)
+        execute_each(chores->execute, cancel_lost, results[0]);
+}
+
+struct renewal {
+    struct db_column *requests, *tasks;
+};
+
+static void renew_job(void *context, struct job *job)
+{
+    struct renewal *renewal = context;
+
+    job->renewed = true;
+    db_add_text(renewal->requests, job->request_id);
+    db_add_text(renewal->tasks, job->task.id);
+}
+
+static void renew(struct chores *chores)
+{
+    usec_t now = usec_monotonic();
+    struct pipe_group *group;
+    struct renewal renewal;
+    struct db_args *args;
+
+    if (chores->renewing || now - chores->renewed_at < ENGINE_TASK_LEASE / 3 ||
+        !execute_each(chores->execute, NULL, NULL))
+        return;
+    chores->renewed_at = now;
+    args = db_args_new(chores->arena);
+    renewal.requests = db_array(args, DB_TEXT);
+    renewal.tasks = db_array(args, DB_TEXT);
+    execute_each(chores->execute, renew_job, &renewal);
+    db_int(args, ENGINE_TASK_LEASE);
+    db_text(args, chores->worker);
+    group = pipe_group_new(chores->pipe);
+    pipe_add(group, &SQL_task_renew, args);
+    chores->renewing = true;
+    pipe_send(group, on_renewed, chores);
 }
 
 /* --- timers ------------------------------------------------------------------------------------------ */
@@ -360,6 +466,23 @@ static void gauge(struct chores *chores)
     pipe_send(group, on_gauged, chores);
 }
 
+/* --- memory ------------------------------------------------------------------------------------------ */
+
+/* After a burst the allocator keeps what ten thousand requests took once: it is given back when there is nothing to do. */
+static void give_back(struct chores *chores)
+{
+    usec_t now = usec_monotonic();
+
+    if (!intake_is_idle(chores->intake) || execute_each(chores->execute, NULL, NULL)) {
+        chores->busy_at = now;
+        return;
+    }
+    if (!chores->busy_at || now - chores->busy_at < IDLE_S * USEC_PER_S)
+        return;
+    chores->busy_at = 0;
+    malloc_trim(0);
+}
+
 /* --- the clock --------------------------------------------------------------------------------------- */
 
 static void on_tick(uv_timer_t *timer)
@@ -370,14 +493,17 @@ static void on_tick(uv_timer_t *timer)
         return;
     arena_clear(chores->arena); /* groups copied theirs when they were sent */
     park(chores);
+    tasks(chores);
+    renew(chores);
     timers(chores);
     sweep(chores);
     relay(chores);
     gauge(chores);
+    retention_turn(chores->retention);
+    give_back(chores);
 }
 
-struct chores *chores_new(uv_loop_t *loop, const struct config *config, struct pipe *pipe,
-                          struct publisher *publisher, struct intake *intake, struct dispatch *dispatch,
+struct chores *chores_new(uv_loop_t *loop, const struct config *config, const struct chores_parts *parts,
                           const char *worker)
 {
     struct chores *chores = calloc(1, sizeof(*chores));
@@ -385,12 +511,14 @@ struct chores *chores_new(uv_loop_t *loop, const struct config *config, struct p
     if (!chores || !(chores->timer = malloc(sizeof(*chores->timer))))
         abort();
     chores->config = config;
-    chores->pipe = pipe;
-    chores->publisher = publisher;
-    chores->intake = intake;
-    chores->dispatch = dispatch;
+    chores->pipe = parts->pipe;
+    chores->publisher = parts->publisher;
+    chores->intake = parts->intake;
+    chores->dispatch = parts->dispatch;
+    chores->execute = parts->execute;
     chores->worker = worker;
     chores->arena = arena_new();
+    chores->retention = retention_new(loop, config, parts->publisher, parts->intake);
     uv_timer_init(loop, chores->timer);
     chores->timer->data = chores;
     uv_timer_start(chores->timer, on_tick, TICK_MS, TICK_MS);
@@ -413,6 +541,7 @@ void chores_free(struct chores *chores)
         return;
     uv_timer_stop(chores->timer);
     uv_close((uv_handle_t *)chores->timer, timer_free);
+    retention_free(chores->retention);
     arena_free(chores->arena);
     free(chores);
 }

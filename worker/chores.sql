@@ -18,6 +18,25 @@ returning w.request_id, w.id
 update webhook_delivery set due_at = now(), worker = null
 where worker = $1 and state = 'waiting' and due_at is not null
 
+-- name: task_return
+update request_task set due_at = now(), worker = null where worker = $1 and state = 'waiting' and due_at is not null
+
+-- name: task_claim
+with due as materialized (
+    select request_id, id from request_task
+    where due_at <= now() and state = 'waiting' order by due_at limit $1::bigint for update skip locked
+)
+update request_task t set due_at = now() + $2::bigint * interval '1 microsecond', worker = $3::text
+from due where t.request_id = due.request_id and t.id = due.id
+returning t.request_id, t.id
+
+-- name: task_renew
+-- Those that are still this worker's.
+update request_task t set due_at = now() + $3::bigint * interval '1 microsecond'
+from unnest($1::text[], $2::text[]) as i(request_id, id)
+where t.request_id = i.request_id and t.id = i.id and t.state = 'waiting' and t.worker = $4::text
+returning t.request_id, t.id
+
 -- name: timer_claim
 update request_timer t set due_at = now() + interval '30 seconds'
 from (select request_id, kind from request_timer where due_at <= now() order by due_at limit $1::bigint
@@ -36,7 +55,10 @@ select id from (
     union all
     (select id from privacy_request where status = 'in_processing' and id > $1::text order by id limit $2::bigint)
     union all
-    (select id from privacy_request where status = 'paused' and id > $1::text order by id limit $2::bigint)) waiting
+    (select id from privacy_request where status = 'paused' and id > $1::text order by id limit $2::bigint)
+    union all
+    (select id from privacy_request where status = 'requires_input' and id > $1::text order by id limit $2::bigint))
+    waiting
 order by id limit $2::bigint
 
 -- name: sweep_advance

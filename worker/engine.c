@@ -19,10 +19,16 @@ struct engine {
     struct retry_rule retry;
     struct intake *intake;
     struct dispatch *dispatch;
+    struct execute *execute;
     struct plan plan; /* the one being carried out */
 };
 
 static void follow(struct engine *engine, struct work *work);
+
+static double chance(void)
+{
+    return (double)randombytes_random() / (double)UINT32_MAX;
+}
 
 /* --- items ------------------------------------------------------------------------------------------- */
 
@@ -333,6 +339,347 @@ static void do_resume(struct engine *engine, struct work *work, const struct pla
     settle_submit(engine->parts.settle, item);
 }
 
+/* --- what people are asked for ----------------------------------------------------------------------- */
+
+static void asked(void *context, struct settle_item *item, bool won)
+{
+    if (won && item->entry.type == EVENT_INPUT_REQUIRED)
+        item->work->request->input_awaited = item->outcome;
+    decided(context, item, won);
+}
+
+static void do_input(struct engine *engine, struct work *work, const struct plan_step *step)
+{
+    struct settle_item *item = decision_new(engine, work, SETTLE_ENTRY, step);
+
+    item->done = asked;
+    item->outcome = step->word;
+    item->entry.payload =
+        step->kind == PLAN_INPUT
+            ? event_input_required(work->arena, work->request_id, step->status, step->word)
+            : event_input_completed(work->arena, work->request_id, "system", NULL);
+    settle_submit(engine->parts.settle, item);
+}
+
+/* --- tasks: collections and packages ----------------------------------------------------------------- */
+
+static void add_member(json_object *object, const char *name, const char *value)
+{
+    if (value)
+        json_object_object_add(object, name, json_object_new_string(value));
+}
+
+static json_object *task_json(const struct task *task)
+{
+    json_object *object = json_object_new_object(), *needs;
+
+    add_member(object, "id", task->id);
+    add_member(object, "action", task_action_word(task->action));
+    add_member(object, "connection_key", task->connection_key);
+    add_member(object, "dataset", task->dataset);
+    add_member(object, "collection", task->collection);
+    json_object_object_add(object, "place", json_object_new_int(task->place));
+    json_object_object_add(object, "run", json_object_new_int(task->run));
+    if (!task->need_count)
+        return object;
+    needs = json_object_new_array();
+    for (int i = 0; i < task->need_count; i++)
+        json_object_array_add(needs, json_object_new_string(task->needs[i]));
+    json_object_object_add(object, "needs", needs);
+    return object;
+}
+
+static const char *tasks_json(const struct plan_step *step, struct arena *arena)
+{
+    _cleanup_(json_object_putp) json_object *list = json_object_new_array();
+
+    for (int i = 0; i < step->task_count; i++)
+        json_object_array_add(list, task_json(&step->tasks[i]));
+    return arena_strdup(arena, json_object_to_json_string_ext(list, JSON_C_TO_STRING_PLAIN));
+}
+
+static const char *seal_text(const struct work *work, const char *what, const char *owner, struct bytes sealed)
+{
+    struct bytes plain = { 0 };
+    struct err err;
+
+    if (sealed.data && seal_open(&work->key, what, owner, sealed, work->arena, &plain, &err) < 0)
+        log_err("engine.unreadable", &err, log_id("request", work->request_id), log_word("what", what));
+    return plain.data;
+}
+
+/* Who filled something in for an access, with the key that the package shows it by. */
+static void job_take_inputs(struct job *job, const struct work *work)
+{
+    const struct request *request = work->request;
+    struct job_input *inputs = arena_array(job->arena, struct job_input, (size_t)request->input_count);
+
+    job->inputs = inputs;
+    for (int i = 0; i < work->catalog->connection_count; i++) {
+        const struct catalog_connection *connection = &work->catalog->connections[i];
+        const struct input *input =
+            connection->manual ? request_input(request, connection->manual->id, "access") : NULL;
+
+        if (!input || connection->disabled || !connection->does_access)
+            continue;
+        inputs[job->input_count++] = (struct job_input){
+            .connection_key = connection->key,
+            .webhook_id = connection->manual->id,
+            .sealed = { arena_memdup(job->arena, input->sealed.data, input->sealed.length), input->sealed.length },
+        };
+    }
+}
+
+static struct task task_dup(const struct task *task, struct arena *arena)
+{
+    struct task copy = *task;
+    const char **needs = arena_array(arena, const char *, (size_t)task->need_count);
+
+    for (int i = 0; i < task->need_count; i++)
+        needs[i] = arena_strdup(arena, task->needs[i]);
+    copy.needs = needs;
+    copy.id = arena_strdup(arena, task->id);
+    copy.connection_key = arena_strdup(arena, task->connection_key);
+    copy.dataset = arena_strdup(arena, task->dataset);
+    copy.collection = arena_strdup(arena, task->collection);
+    copy.worker = arena_strdup(arena, task->worker);
+    copy.attempt = arena_strdup(arena, task->attempt);
+    copy.message = arena_strdup(arena, task->message);
+    copy.erase_xid = arena_strdup(arena, task->erase_xid);
+    return copy;
+}
+
+static void job_take_tasks(struct job *job, const struct request *request)
+{
+    struct task *tasks = arena_array(job->arena, struct task, (size_t)request->task_count);
+
+    for (int i = 0; i < request->task_count; i++)
+        tasks[i] = task_dup(&request->tasks[i], job->arena);
+    job->tasks = tasks;
+    job->task_count = request->task_count;
+}
+
+/* A job outlives its work: it has copies of all that it needs. */
+static struct job *job_make(struct engine *engine, const struct work *work, const struct task *task)
+{
+    const struct request *request = work->request;
+    struct job *job = job_new(engine->parts.config, engine->parts.ring, work->catalog);
+    const char *identity = NULL;
+    struct err err;
+
+    if (payload_identity(request, &work->key, &identity, &err) < 0)
+        log_err("engine.unreadable", &err, log_id("request", work->request_id), log_word("what", "identity"));
+    job->request_id = arena_strdup(job->arena, work->request_id);
+    job->policy = catalog_policy_by_id(work->catalog, request->policy_id);
+    job->key = work->key;
+    job->identity = arena_strdup(job->arena, identity ? identity : "{}");
+    job->encryption_key = arena_strdup(
+        job->arena, seal_text(work, "encryption_key", request->id, request->sealed_encryption_key));
+    job->requested_at = request->requested_at;
+    job->attempt = event_row_id(job->arena, "try");
+    job->traceparent = arena_strdup(job->arena, work->traceparent);
+    job->cause = arena_strdup(job->arena, work->cause);
+    job->task = task_dup(task, job->arena);
+    job_take_tasks(job, request);
+    if (task->action == TASK_PACKAGE)
+        job_take_inputs(job, work);
+    return job;
+}
+
+static void task_begin(struct engine *engine, struct work *work, const struct task *task)
+{
+    if (work->has_key)
+        execute_submit(engine->execute, job_make(engine, work, task));
+    else
+        log_error("engine.no_key", log_id("request", work->request_id)); /* the lease ends, and it is looked at anew */
+}
+
+static void planned(void *context, struct settle_item *item, bool won)
+{
+    struct engine *engine = context;
+    struct work *work = item->work;
+    const struct plan_step *step = item->step;
+
+    if (!won) {
+        look_again(engine, work);
+        return;
+    }
+    for (int i = 0; i < step->task_count; i++) {
+        struct task task = step->tasks[i];
+
+        task.due_at = task.need_count ? USEC_NONE : item->due_at;
+        request_put_task(work->request, &task);
+    }
+    request_advance(work, item);
+    work_goes_on(engine, work, item);
+    for (int i = 0; i < step->task_count; i++)
+        if (!step->tasks[i].need_count)
+            task_begin(engine, work, &step->tasks[i]);
+}
+
+static void do_tasks(struct engine *engine, struct work *work, const struct plan_step *step)
+{
+    struct settle_item *item = decision_new(engine, work, SETTLE_PLAN, step);
+    const char **ids = arena_array(work->arena, const char *, (size_t)step->task_count);
+
+    for (int i = 0; i < step->task_count; i++)
+        ids[i] = step->tasks[i].id;
+    item->done = planned;
+    item->step = arena_memdup(work->arena, step, sizeof(*step));
+    item->version = work->catalog->version;
+    item->tasks = tasks_json(step, work->arena);
+    item->due_at = item->entry.time + ENGINE_TASK_LEASE;
+    item->entry.payload =
+        event_tasks_planned(work->arena, work->request_id, task_action_word(step->tasks[0].action), ids,
+                            step->task_count, step->skips, step->skip_count);
+    settle_submit(engine->parts.settle, item);
+}
+
+static void leased(void *context, struct settle_item *item, bool won)
+{
+    const struct task *task = request_task(item->work->request, item->task_id);
+    struct task held;
+
+    if (!won || !task || item->due_at == USEC_NONE)
+        return;
+    held = *task;
+    held.state = TASK_WAITING;
+    held.due_at = item->due_at;
+    held.run = item->run;
+    request_put_task(item->work->request, &held);
+    task_begin(context, item->work, &held);
+}
+
+static void do_task(struct engine *engine, struct work *work, const struct plan_step *step)
+{
+    struct settle_item *item = item_new(work, SETTLE_LEASE, leased, engine);
+
+    item->task_id = step->task->id;
+    item->run = work->request->run;
+    item->claimed = work->kind == WORK_TASK && work->task_id && !strcmp(work->task_id, step->task->id);
+    item->due_at = step->kind == PLAN_TASK ? item->entry.time + ENGINE_TASK_LEASE : USEC_NONE;
+    settle_submit(engine->parts.settle, item);
+}
+
+/* What a failed try leads to: another, while the schedule has one. */
+static usec_t next_try(const struct engine *engine, const struct job *job, usec_t now)
+{
+    const struct retry_rule rule = { .schedule = engine->parts.config->task_retry_schedule,
+                                     .jitter_percent = (int)engine->parts.config->webhook_retry_jitter };
+
+    return retry_next(&rule, job->task.tries + 1, 0, USEC_NONE, chance(), now);
+}
+
+static const struct {
+    enum task_state state;
+    enum event_type event;
+} results[] = {
+    [JOB_COMPLETE] = { TASK_COMPLETE, EVENT_TASK_COMPLETED },
+    [JOB_SKIPPED] = { TASK_SKIPPED, EVENT_TASK_SKIPPED },
+    [JOB_RETRY] = { TASK_WAITING, EVENT_TASK_RETRIED },
+    [JOB_FAILED] = { TASK_FAILED, EVENT_TASK_FAILED },
+};
+
+static const char *rule_key_of(const struct task *task)
+{
+    return task->action == TASK_PACKAGE ? strchr(task->id, ':') + 1 : NULL;
+}
+
+static const char *task_event(struct work *work, const struct job *job, const struct settle_item *item)
+{
+    const struct task *task = &job->task;
+    const struct job_outcome *outcome = &job->outcome;
+
+    return event_task(work->arena, work->request_id,
+                      &(struct event_task){
+                          .task_id = task->id,
+                          .action = task_action_word(task->action),
+                          .connection_key = task->connection_key,
+                          .dataset = task->dataset,
+                          .collection = task->collection,
+                          .rule_key = rule_key_of(task),
+                          .message = outcome->message,
+                          .row_count = outcome->result == JOB_COMPLETE ? outcome->row_count : -1,
+                          .fields = outcome->fields,
+                          .next_try_at = item->due_at,
+                      });
+}
+
+static void put_result(struct work *work, const struct settle_item *item)
+{
+    const struct task *stood = request_task(work->request, item->task_id);
+    struct task task;
+
+    if (!stood)
+        return;
+    task = *stood;
+    task.state = item->task_state;
+    task.due_at = item->due_at;
+    task.tries++;
+    task.attempt = item->attempt_id;
+    task.row_count = item->outcome_of->row_count;
+    task.message = item->outcome_of->message;
+    request_put_task(work->request, &task);
+}
+
+/* As attempted(): the run goes on from what is on record. */
+static void task_settled(void *context, struct settle_item *item, bool won)
+{
+    struct engine *engine = context;
+    struct work *work = item->work;
+    bool alone = item->entry.seq == work->request->seq + 1;
+
+    if (!won)
+        return; /* its lease had ended, and somebody else has done it */
+    put_result(work, item);
+    request_advance(work, item);
+    work_goes_on(engine, work, item);
+    if (!plan_is_run(work->type))
+        return;
+    if (alone && work->catalog == intake_catalog(engine->intake))
+        follow(engine, work);
+    else
+        look_again(engine, work);
+}
+
+/* A job is done, and its request looked up anew. One that was stopped leaves its lease to end. */
+static void settle_job(struct engine *engine, struct work *work)
+{
+    struct job *job = work->job;
+    struct settle_item *item = item_new(work, SETTLE_TASK, task_settled, engine);
+
+    if (job->outcome.result == JOB_RETRY) {
+        item->due_at = next_try(engine, job, item->entry.time);
+        if (item->due_at == USEC_NONE)
+            job->outcome.result = JOB_FAILED;
+    }
+    item->task_id = job->task.id;
+    item->run = job->task.run;
+    item->task_state = results[job->outcome.result].state;
+    item->entry.type = results[job->outcome.result].event;
+    item->outcome_of = &job->outcome;
+    item->attempt_id = job->attempt;
+    item->rule_key = rule_key_of(&job->task);
+    item->entry.payload = task_event(work, job, item);
+    settle_submit(engine->parts.settle, item);
+}
+
+void engine_take_job(void *context, struct job *job)
+{
+    struct engine *engine = context;
+    struct work *work;
+
+    if (atomic_load(&job->canceled) && job->outcome.result == JOB_RETRY) {
+        job_free(job);
+        return;
+    }
+    work = work_new(WORK_TASK, job->request_id, NULL, NULL);
+    work->job = job;
+    work->cause = arena_strdup(work->arena, job->cause);
+    work->traceparent = arena_strdup(work->arena, job->traceparent);
+    intake_submit(engine->intake, work);
+}
+
 /* --- deliveries -------------------------------------------------------------------------------------- */
 
 static void do_call(struct engine *engine, struct work *work, const struct plan_step *step)
@@ -407,6 +754,8 @@ static void (*const acts[])(struct engine *engine, struct work *work, const stru
     [PLAN_OWE] = do_owe,         [PLAN_REPLY] = do_reply, [PLAN_IGNORE] = do_reply, [PLAN_APPROVE] = do_approve,
     [PLAN_MOVE] = do_move,       [PLAN_FAIL] = do_move,   [PLAN_STEP] = do_step,    [PLAN_SKIP] = do_skip,
     [PLAN_CHANGED] = do_changed, [PLAN_PAUSE] = do_pause, [PLAN_RESUME] = do_resume, [PLAN_QUIET] = do_quiet,
+    [PLAN_TASKS] = do_tasks,     [PLAN_TASK] = do_task,   [PLAN_IDLE] = do_task,    [PLAN_INPUT] = do_input,
+    [PLAN_GO_ON] = do_input,
 };
 
 static void carry_out(struct engine *engine, struct work *work)
@@ -415,9 +764,38 @@ static void carry_out(struct engine *engine, struct work *work)
         acts[engine->plan.steps[i].kind](engine, work, &engine->plan.steps[i]);
 }
 
+/* The names of the identity's values, for the walk through the datasets; its values stay sealed until they are read
+ * by. Only where a run may need them. */
+static void open_identity_keys(struct engine *engine, struct work *work)
+{
+    _cleanup_(json_object_putp) json_object *object = NULL;
+    struct request *request = work->request;
+    const char *identity = NULL, **keys;
+    struct err err;
+
+    if (request->status != PR_IN_PROCESSING || !request->key_id)
+        return;
+    if (!work->has_key) {
+        if (payload_key(request, engine->parts.ring, &work->key, &err) < 0) {
+            log_err("engine.unreadable", &err, log_id("request", work->request_id), log_word("what", "key"));
+            return;
+        }
+        work->has_key = true;
+    }
+    if (!work->catalog->dataset_count || payload_identity(request, &work->key, &identity, &err) < 0 || !identity)
+        return;
+    object = json_tokener_parse(identity);
+    keys = arena_array(work->arena, const char *, (size_t)json_object_object_length(object));
+    request->identity_keys = (struct dataset_texts){ .texts = keys };
+    json_object_object_foreach(object, name, value)
+        if (value)
+            keys[request->identity_keys.count++] = arena_strdup(work->arena, name);
+}
+
 /* A step is on record: what follows from it. */
 static void follow(struct engine *engine, struct work *work)
 {
+    open_identity_keys(engine, work);
     if (work->type == EVENT_ELIGIBLE)
         plan_reply(work->webhook_id, true, work->request, work->catalog, &engine->plan);
     else
@@ -429,6 +807,7 @@ static void plan_work(struct engine *engine, const struct work *work)
 {
     struct plan *plan = &engine->plan;
     const struct delivery *delivery;
+    const struct task *task;
 
     plan->count = 0;
     switch (work->kind) {
@@ -449,6 +828,11 @@ static void plan_work(struct engine *engine, const struct work *work)
     case WORK_TIMER:
         plan_timer(work->request, plan);
         break;
+    case WORK_TASK:
+        task = request_task(work->request, work->task_id);
+        if (task)
+            plan_task(task, work->request, work->catalog, plan);
+        break;
     }
 }
 
@@ -456,7 +840,11 @@ void engine_take(void *context, struct work *work)
 {
     struct engine *engine = context;
 
-    if (work->request) {
+    if (work->request && work->job && !work->job_settled) {
+        work->job_settled = true;
+        settle_job(engine, work);
+    } else if (work->request) {
+        open_identity_keys(engine, work);
         plan_work(engine, work);
         carry_out(engine, work);
     } else {
@@ -496,11 +884,6 @@ static int on_prepare(void *context, struct call *call, struct curl_slist **head
     if (r < 0)
         return r;
     return payload_headers(&payload, *body, *length, engine->parts.tokens, headers, &call->header_names, err);
-}
-
-static double chance(void)
-{
-    return (double)randombytes_random() / (double)UINT32_MAX;
 }
 
 /* What an attempt means: for its delivery (delivered, tried again at a time, given up), and for the run. */
@@ -791,8 +1174,9 @@ struct engine *engine_new(const struct engine_parts *parts)
     return engine;
 }
 
-void engine_connect(struct engine *engine, struct intake *intake, struct dispatch *dispatch)
+void engine_connect(struct engine *engine, struct intake *intake, struct dispatch *dispatch, struct execute *execute)
 {
+    engine->execute = execute;
     engine->intake = intake;
     engine->dispatch = dispatch;
 }

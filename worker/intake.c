@@ -617,6 +617,11 @@ bool intake_is_broken(const struct intake *intake)
     return intake->broken;
 }
 
+bool intake_is_idle(const struct intake *intake)
+{
+    return !intake->underway && !intake->soon.count && !intake->first_steps.count;
+}
+
 bool intake_is_reading(const struct intake *intake)
 {
     return intake->reloading || intake->counting;

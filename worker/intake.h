@@ -54,4 +54,6 @@ bool intake_is_loading(const struct intake *intake);
 double intake_share(const struct intake *intake);
 /* It can read no more: the program must end, so that it is started anew. */
 bool intake_is_broken(const struct intake *intake);
+/* Nothing that it has read is under way. */
+bool intake_is_idle(const struct intake *intake);
 bool intake_is_reading(const struct intake *intake); /* on another thread: not to be freed now */

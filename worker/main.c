@@ -1,6 +1,7 @@
 #include <curl/curl.h>
 #include <signal.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <uv.h>
 
@@ -33,6 +34,7 @@ struct app {
     struct engine *engine;
     struct intake *intake;
     struct dispatch *dispatch;
+    struct execute *execute;
     struct chores *chores;
     struct trials *trials;
     const struct sql *working_statements[WORKING_STATEMENTS_MAX]; /* ends with NULL */
@@ -53,6 +55,7 @@ static void on_signal(uv_signal_t *signal, int number)
     chores_stop(app->chores);
     trials_stop(app->trials);
     intake_stop(app->intake);
+    execute_stop(app->execute);
 }
 
 static bool is_done(struct app *app)
@@ -60,7 +63,8 @@ static bool is_done(struct app *app)
     dispatch_park_all(app->dispatch);
     if (intake_is_loading(app->intake))
         return false;
-    return (!dispatch_underway(app->dispatch) && settle_is_idle(app->settle) && !trials_underway(app->trials)) ||
+    return (!dispatch_underway(app->dispatch) && settle_is_idle(app->settle) && !trials_underway(app->trials) &&
+            execute_is_idle(app->execute)) ||
            usec_monotonic() - app->stopping_since > STOP_WAIT;
 }
 
@@ -146,17 +150,20 @@ static int app_connect(struct app *app, struct err *err)
     app->settling = pipe_new(&app->loop, config->postgres_url, "docket-worker settle", settle_statements);
     app->working = pipe_new(&app->loop, config->postgres_url, "docket-worker chores", working_statements(app));
     intake_name(config, app->name);
-    app->settle = settle_new(&app->loop, app->settling, app->publisher, app->name);
+    app->settle = settle_new(&app->loop, config, app->settling, app->publisher, app->name);
     app->engine = engine_new(
-        &(struct engine_parts){ config, app->ring, app->tokens, app->settle, chores_lease(config) });
+        &(struct engine_parts){ config, app->ring, app->tokens, app->settle, chores_lease(config), app->name });
+    app->execute = execute_new(&app->loop, config, engine_take_job, app->engine);
     app_open_ways(app);
     r = intake_new(&app->loop, config, app->ring, app->reading, app->publisher, engine_take, app->engine,
                    &app->intake, err);
     if (r < 0)
         return r;
-    engine_connect(app->engine, app->intake, app->dispatch);
+    engine_connect(app->engine, app->intake, app->dispatch, app->execute);
     app->chores =
-        chores_new(&app->loop, config, app->working, app->publisher, app->intake, app->dispatch, app->name);
+        chores_new(&app->loop, config,
+                   &(struct chores_parts){ app->working, app->publisher, app->intake, app->dispatch, app->execute },
+                   app->name);
     app_begin_trials(app);
     return 0;
 }
@@ -176,7 +183,8 @@ static void app_watch(struct app *app)
 static void app_close(struct app *app)
 {
     trials_stop(app->trials);
-    while (intake_is_reading(app->intake))
+    execute_stop(app->execute);
+    while (intake_is_reading(app->intake) || !execute_is_idle(app->execute))
         uv_run(&app->loop, UV_RUN_ONCE);
     cache_free(app->cache);
     http_free(app->http);
@@ -189,6 +197,7 @@ static void app_close(struct app *app)
     chores_free(app->chores);
     trials_free(app->trials);
     dispatch_free(app->dispatch);
+    execute_free(app->execute);
     rate_free(app->rate);
     oauth_free(app->oauth);
     engine_free(app->engine);
@@ -202,6 +211,15 @@ static void app_close(struct app *app)
     guard_free(app->guard);
     token_key_free(app->tokens);
     seal_ring_free(app->ring);
+}
+
+/* A thread for each task under way, and some for what else blocks for a moment: connecting, the configuration. */
+static void set_thread_pool(const struct config *config)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%d", (int)config->execute_tasks + 4);
+    setenv("UV_THREADPOOL_SIZE", text, 1);
 }
 
 int main(int argc, char **argv)
@@ -218,6 +236,7 @@ int main(int argc, char **argv)
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
     app.config = config;
     signal(SIGPIPE, SIG_IGN);
+    set_thread_pool(config);
     uv_loop_init(&app.loop);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     metric_set(METRIC_BUILD_INFO, METRIC_LABELS(DOCKET_VERSION, "docket-worker"), 1);

@@ -189,6 +189,14 @@ static int open_identity(const struct payload_call *call, const char **ret, stru
     return overlay_derived(call, ret, err);
 }
 
+int payload_identity(const struct request *request, const struct seal_key *key, const char **ret, struct err *err)
+{
+    const struct payload_call call = { .request = request, .key = key };
+
+    *ret = NULL;
+    return open_identity(&call, ret, err);
+}
+
 static int open_all(const struct payload_call *call, struct opened *ret, struct err *err)
 {
     const struct request *request = call->request;

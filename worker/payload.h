@@ -28,6 +28,10 @@ struct payload_call {
 int payload_key(const struct request *request, const struct seal_ring *ring, struct seal_key *ret,
                 struct err *err) MUST_CHECK;
 
+/* The request's identity, a JSON object, with what webhooks derived over it; NULL: it has none. `key` is its own. */
+int payload_identity(const struct request *request, const struct seal_key *key, const char **ret,
+                     struct err *err) MUST_CHECK;
+
 int payload_body(const struct payload_call *call, const char **ret, size_t *length, struct err *err) MUST_CHECK;
 
 /*

@@ -21,7 +21,7 @@ struct pipe_group;
 /* results[i] belongs to the group's statement i; NULL results with `err`. */
 typedef void pipe_done(void *context, PGresult **results, const struct err *err);
 
-enum { PIPE_GROUP_MAX = 12 };
+enum { PIPE_GROUP_MAX = 16 };
 
 /* `statements` (NULL-terminated, static) are prepared on every new connection. Connects at once and for ever. */
 struct pipe *pipe_new(uv_loop_t *loop, const char *url, const char *name, const struct sql *const *statements);

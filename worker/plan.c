@@ -26,6 +26,11 @@ bool plan_is_run(enum event_type type)
     case EVENT_WEBHOOK_SKIPPED:
     case EVENT_WEBHOOKS_CHANGED:
     case EVENT_ENDPOINT_PAUSED:
+    case EVENT_INPUT_COMPLETED:
+    case EVENT_TASKS_PLANNED:
+    case EVENT_TASK_COMPLETED:
+    case EVENT_TASK_SKIPPED:
+    case EVENT_TASK_FAILED:
         return true;
     default:
         return false;
@@ -34,9 +39,9 @@ bool plan_is_run(enum event_type type)
 
 bool plan_concerns(enum event_type type)
 {
-    /* What was owed is under a lease: whoever finds that it ended goes on. */
+    /* What was owed or planned is under a lease: whoever finds that it ended goes on. */
     return type == EVENT_PRE_APPROVAL_REQUESTED || type == EVENT_APPROVED ||
-           (plan_is_run(type) && type != EVENT_WEBHOOK_OWED);
+           (plan_is_run(type) && type != EVENT_WEBHOOK_OWED && type != EVENT_TASKS_PLANNED);
 }
 
 const char *plan_checkpoint(enum webhook_kind kind)
@@ -249,9 +254,349 @@ static bool plan_webhooks(const struct catalog_webhook *webhooks, int count, con
     return true;
 }
 
-/* What runs between approval and completion: the webhooks before, the policy's rules, the webhooks after. */
-static void plan_steps(const struct request *request, const struct catalog_policy *policy, struct plan *plan)
+/* --- a run: what people are asked for ------------------------------------------------------------------ */
+
+static bool is_filled(const struct input *input, const struct catalog_connection *connection, const char *action)
 {
+    const struct catalog_form form = catalog_form(connection->manual, action);
+
+    return input && catalog_form_is(&form, input->labels, input->label_count);
+}
+
+/* Those whose input is missing: "action:connection key" with commas; NULL: nobody. */
+static const char *awaited(const struct request *request, const struct catalog *catalog,
+                           const struct catalog_policy *policy)
+{
+    static const char *const actions[] = { "access", "erasure" };
+    const char *list = NULL;
+
+    for (size_t action = 0; action < COUNT_OF(actions); action++)
+        for (int i = 0; i < catalog->connection_count; i++) {
+            const struct catalog_connection *connection = &catalog->connections[i];
+
+            if (!catalog_asks(connection, policy, actions[action]) ||
+                is_filled(request_input(request, connection->manual->id, actions[action]), connection,
+                          actions[action]))
+                continue;
+            list = arena_printf(request->arena, "%s%s%s:%s", list ? list : "", list ? "," : "", actions[action],
+                                connection->key);
+        }
+    return list;
+}
+
+/* True: the run stops here until they have answered. */
+static bool plan_input(const struct request *request, const struct catalog *catalog,
+                       const struct catalog_policy *policy, struct plan *plan)
+{
+    const char *list = catalog->asks_people ? awaited(request, catalog, policy) : NULL;
+    struct plan_step *step;
+
+    if (!list)
+        return false;
+    step = step_add(plan, PLAN_INPUT);
+    step->status = PR_REQUIRES_INPUT;
+    step->event = EVENT_INPUT_REQUIRED;
+    step->word = list;
+    return true;
+}
+
+/* Of those who were told to be waited for: whether one is asked no more. */
+static bool somebody_left(const struct request *request, const struct catalog *catalog,
+                          const struct catalog_policy *policy)
+{
+    char *list = arena_strdup(request->arena, request->input_awaited ? request->input_awaited : ""), *rest, *key;
+
+    for (char *one = strtok_r(list, ",", &rest); one; one = strtok_r(NULL, ",", &rest)) {
+        const char *action = strtok_r(one, ":", &key);
+        const struct catalog_connection *connection = catalog_connection_by_key(catalog, key);
+
+        if (!connection || !catalog_asks(connection, policy, action))
+            return true;
+    }
+    return false;
+}
+
+/* After the configuration changed: others are asked, or nobody. One whose input is all there waits for a person to let
+ * it go on, but not where the last who was missing went away. */
+static void plan_input_review(const struct request *request, const struct catalog *catalog, struct plan *plan)
+{
+    const struct catalog_policy *policy = catalog_policy_by_id(catalog, request->policy_id);
+    const char *list = policy ? awaited(request, catalog, policy) : NULL;
+    struct plan_step *step;
+
+    if (!list && policy && !somebody_left(request, catalog, policy))
+        return;
+    if (list && request->input_awaited && !strcmp(list, request->input_awaited))
+        return;
+    step = step_add(plan, list ? PLAN_INPUT : PLAN_GO_ON);
+    step->event = list ? EVENT_INPUT_REQUIRED : EVENT_INPUT_COMPLETED;
+    step->status = list ? PR_NONE : PR_IN_PROCESSING;
+    step->word = list;
+}
+
+/* --- a run: collections and packages ------------------------------------------------------------------- */
+
+static const char *const task_checkpoints[TASK_ACTIONS] = {
+    [TASK_ACCESS] = "access",
+    [TASK_PACKAGE] = "upload_access",
+    [TASK_ERASURE] = "erasure",
+};
+
+const char *plan_task_checkpoint(enum task_action action)
+{
+    return task_checkpoints[action];
+}
+
+static bool has_tasks(const struct request *request, enum task_action action)
+{
+    for (int i = 0; i < request->task_count; i++)
+        if (request->tasks[i].action == action)
+            return true;
+    return false;
+}
+
+static bool needs_are_over(const struct request *request, const struct task *task)
+{
+    for (int i = 0; i < task->need_count; i++) {
+        const struct task *need = request_task(request, task->needs[i]);
+
+        if (need && need->state != TASK_COMPLETE && need->state != TASK_SKIPPED)
+            return false;
+    }
+    return true;
+}
+
+static void plan_begin(const struct request *request, const struct task *task, struct plan *plan)
+{
+    if (needs_are_over(request, task))
+        step_add(plan, PLAN_TASK)->task = task;
+}
+
+/* The log's group of an entry about a task (dsr.md 7). */
+static const char *task_log(const struct task *task)
+{
+    return task->action == TASK_PACKAGE ? "Access package upload" : task->dataset;
+}
+
+/* True: all of this action are over. Those that may be begun are; one that failed in this run ends it. What is under
+ * way (it has a `due_at`) is left to whoever holds it. */
+static bool plan_tasks(const struct request *request, enum task_action action, struct plan *plan)
+{
+    bool over = true;
+
+    for (int i = 0; i < request->task_count; i++) {
+        const struct task *task = &request->tasks[i];
+
+        if (task->action != action || task->state == TASK_COMPLETE || task->state == TASK_SKIPPED)
+            continue;
+        if (task->state == TASK_FAILED && task->run == request->run) {
+            plan->count = 0;
+            plan_fail(plan, task_checkpoints[action], task_log(task), task->message);
+            return false;
+        }
+        over = false;
+        if (task->state == TASK_FAILED || task->due_at == USEC_NONE)
+            plan_begin(request, task, plan);
+    }
+    return over;
+}
+
+static struct plan_step *plan_new_tasks(struct plan *plan, struct task *tasks, int count)
+{
+    struct plan_step *step = step_add(plan, PLAN_TASKS);
+
+    step->event = EVENT_TASKS_PLANNED;
+    step->tasks = tasks;
+    step->task_count = count;
+    return step;
+}
+
+static struct task task_new(const struct request *request, enum task_action action, int place, const char *id)
+{
+    return (struct task){ .id = id, .action = action, .place = place, .run = request->run, .due_at = USEC_NONE };
+}
+
+static const char *node_task_id(struct arena *arena, enum task_action action, const struct graph_node *node)
+{
+    return arena_printf(arena, "%s:%s", task_action_word(action), node->address);
+}
+
+static void needs_of(struct arena *arena, enum task_action action, const struct graph_node *const *needs, int count,
+                     struct task *task)
+{
+    const char **ids = arena_array(arena, const char *, (size_t)count);
+
+    for (int i = 0; i < count; i++)
+        ids[i] = node_task_id(arena, action, needs[i]);
+    task->needs = ids;
+    task->need_count = count;
+}
+
+static struct task node_task(const struct request *request, enum task_action action, int place,
+                             const struct graph_node *node)
+{
+    struct task task = task_new(request, action, place, node_task_id(request->arena, action, node));
+
+    task.connection_key = node->connection_key;
+    task.dataset = node->dataset->key;
+    task.collection = node->collection->name;
+    return task;
+}
+
+/* What the policy's access and erasure rules aim at. */
+static struct dataset_texts targets_of(const struct catalog_policy *policy, struct arena *arena)
+{
+    struct dataset_texts targets = { 0 };
+    const char **texts;
+    int most = 0;
+
+    for (int i = 0; i < policy->rule_count; i++)
+        most += policy->rules[i].targets.count;
+    texts = arena_array(arena, const char *, (size_t)most);
+    for (int i = 0; i < policy->rule_count; i++)
+        for (int j = 0; j < policy->rules[i].targets.count; j++)
+            texts[targets.count++] = policy->rules[i].targets.texts[j];
+    targets.texts = texts;
+    return targets;
+}
+
+/* False: the graph is none, or can't be walked, and the run has failed. */
+static bool plan_walk(const struct request *request, const struct catalog *catalog,
+                      const struct catalog_policy *policy, struct plan *plan, const struct graph_walk **walk)
+{
+    const struct dataset_texts targets = targets_of(policy, request->arena);
+    struct err err = { 0 };
+
+    if (!catalog->graph)
+        plan_fail(plan, "access", "Dataset reference validation", catalog->graph_problem);
+    else if (graph_walk(catalog->graph, &request->identity_keys, &targets, request->arena, walk, &err) < 0)
+        plan_fail(plan, "access", "Dataset traversal", arena_strdup(request->arena, err.text));
+    else
+        return true;
+    return false;
+}
+
+static const struct event_skip *skips_of(const struct graph_walk *walk, struct arena *arena)
+{
+    struct event_skip *skips = arena_array(arena, struct event_skip, (size_t)walk->skip_count);
+
+    for (int i = 0; i < walk->skip_count; i++)
+        skips[i] = (struct event_skip){ walk->skips[i].address, walk->skips[i].reason ? walk->skips[i].reason : "" };
+    return skips;
+}
+
+/* True: every collection that the person's identity leads to was read, or there is none. */
+static bool plan_collections(const struct request *request, const struct catalog *catalog,
+                             const struct catalog_policy *policy, struct plan *plan)
+{
+    const struct graph_walk *walk = NULL;
+    struct plan_step *step;
+    struct task *tasks;
+
+    if (has_tasks(request, TASK_ACCESS))
+        return plan_tasks(request, TASK_ACCESS, plan);
+    if (!catalog->dataset_count)
+        return true;
+    if (!plan_walk(request, catalog, policy, plan, &walk))
+        return false;
+    if (!walk->count)
+        return true;
+    tasks = arena_array(request->arena, struct task, (size_t)walk->count);
+    for (int i = 0; i < walk->count; i++) {
+        tasks[i] = node_task(request, TASK_ACCESS, i, walk->nodes[i]);
+        needs_of(request->arena, TASK_ACCESS, walk->nodes[i]->needs, walk->nodes[i]->need_count, &tasks[i]);
+    }
+    step = plan_new_tasks(plan, tasks, walk->count);
+    step->skips = skips_of(walk, request->arena);
+    step->skip_count = walk->skip_count;
+    return false;
+}
+
+/* One for each access rule. */
+static bool plan_packages(const struct request *request, const struct catalog_policy *policy, struct plan *plan)
+{
+    struct task *tasks;
+    int count = 0;
+
+    if (has_tasks(request, TASK_PACKAGE))
+        return plan_tasks(request, TASK_PACKAGE, plan);
+    if (!catalog_policy_has(policy, "access"))
+        return true;
+    tasks = arena_array(request->arena, struct task, (size_t)policy->rule_count);
+    for (int i = 0; i < policy->rule_count; i++)
+        if (!strcmp(policy->rules[i].action_type, "access")) {
+            const char *id = arena_printf(request->arena, "package:%s", policy->rules[i].key);
+
+            tasks[count] = task_new(request, TASK_PACKAGE, request->task_count + count, id);
+            count++;
+        }
+    plan_new_tasks(plan, tasks, count);
+    return false;
+}
+
+/* What was read is what is erased; `erase_after` says in which order. */
+static bool plan_erasures(const struct request *request, const struct catalog *catalog,
+                          const struct catalog_policy *policy, struct plan *plan)
+{
+    const struct graph_walk *walk = NULL;
+    struct task *tasks;
+    int count = 0;
+
+    if (has_tasks(request, TASK_ERASURE))
+        return plan_tasks(request, TASK_ERASURE, plan);
+    if (!catalog_policy_has(policy, "erasure") || !has_tasks(request, TASK_ACCESS))
+        return true;
+    if (!plan_walk(request, catalog, policy, plan, &walk))
+        return false;
+    tasks = arena_array(request->arena, struct task, (size_t)walk->count);
+    for (int i = 0; i < walk->count; i++) {
+        const struct graph_node *node = walk->nodes[i];
+        const struct task *read = request_task(request, node_task_id(request->arena, TASK_ACCESS, node));
+
+        if (!read || read->state != TASK_COMPLETE)
+            continue;
+        tasks[count] = node_task(request, TASK_ERASURE, request->task_count + count, node);
+        needs_of(request->arena, TASK_ERASURE, node->erase_needs, node->erase_need_count, &tasks[count]);
+        count++;
+    }
+    if (!count)
+        return true;
+    plan_new_tasks(plan, tasks, count);
+    return false;
+}
+
+/* Between the webhooks before and after: true when there is nothing left to do. */
+static bool plan_execution(const struct request *request, const struct catalog *catalog,
+                           const struct catalog_policy *policy, struct plan *plan)
+{
+    if (!catalog_policy_has(policy, "access") && !catalog_policy_has(policy, "erasure"))
+        return true;
+    return plan_collections(request, catalog, policy, plan) && plan_packages(request, policy, plan) &&
+           plan_erasures(request, catalog, policy, plan);
+}
+
+void plan_task(const struct task *task, const struct request *request, const struct catalog *catalog,
+               struct plan *plan)
+{
+    const struct catalog_policy *policy = catalog_policy_by_id(catalog, request->policy_id);
+    struct plan_step *step;
+
+    plan->count = 0;
+    if (task->state != TASK_WAITING)
+        return;
+    step = step_add(plan, request->deleted || request->status != PR_IN_PROCESSING || !policy ? PLAN_IDLE : PLAN_TASK);
+    step->task = task;
+}
+
+/* --- a run, in all --------------------------------------------------------------------------------------- */
+
+/* What runs between approval and completion: what people are asked for, the webhooks before, the policy's rules, the
+ * webhooks after. */
+static void plan_steps(const struct request *request, const struct catalog *catalog,
+                       const struct catalog_policy *policy, struct plan *plan)
+{
+    if (policy && plan_input(request, catalog, policy, plan))
+        return;
     if (policy && !plan_webhooks(policy->pre, policy->pre_count, request, plan))
         return;
     if (!policy || !policy->rule_count) {
@@ -260,6 +605,8 @@ static void plan_steps(const struct request *request, const struct catalog_polic
                                policy ? policy->key : request->policy_id));
         return;
     }
+    if (!plan_execution(request, catalog, policy, plan))
+        return;
     if (plan_webhooks(policy->post, policy->post_count, request, plan))
         plan_move(plan, PR_COMPLETE, EVENT_COMPLETED);
 }
@@ -292,7 +639,7 @@ static void plan_run(const struct request *request, const struct catalog *catalo
     if (policy && policy->webhooks_revision != request->webhooks_revision)
         step_add(plan, PLAN_CHANGED)->event = EVENT_WEBHOOKS_CHANGED;
     else
-        plan_steps(request, policy, plan);
+        plan_steps(request, catalog, policy, plan);
 }
 
 /* The first call that a run owes goes into the event that starts it. */
@@ -300,7 +647,7 @@ static void plan_start(const struct request *request, const struct catalog *cata
 {
     const struct catalog_policy *policy = catalog_policy_by_id(catalog, request->policy_id);
 
-    if (policy && policy->pre_count)
+    if (policy && policy->pre_count && !(catalog->asks_people && awaited(request, catalog, policy)))
         plan_webhook(&policy->pre[0], request, plan);
     if (plan->count == 1 && plan->steps[0].kind == PLAN_STEP) {
         plan->steps[0].status = PR_IN_PROCESSING;
@@ -481,4 +828,6 @@ void plan_review(const struct request *request, const struct catalog *catalog, s
         plan_approval_review(request, catalog, plan);
     else if (request->status == PR_IN_PROCESSING || request->status == PR_PAUSED)
         plan_run_review(request, catalog, plan);
+    else if (request->status == PR_REQUIRES_INPUT)
+        plan_input_review(request, catalog, plan);
 }

@@ -27,6 +27,11 @@ enum plan_kind {
     PLAN_PAUSE,   /* a webhook's answer halts the run */
     PLAN_RESUME,  /* who halted it was deleted: nobody is left to reply */
     PLAN_QUIET,   /* a delivered call is not to be reminded any more */
+    PLAN_TASKS,   /* put `tasks` on record; those that need nothing are begun at once */
+    PLAN_TASK,    /* begin `task`, under a lease */
+    PLAN_IDLE,    /* `task` is due, and not wanted now */
+    PLAN_INPUT,   /* people are asked for input, or others than were told: `word` */
+    PLAN_GO_ON,   /* nobody is asked for input any more */
 };
 
 enum { PLAN_STEPS_MAX = 128 };
@@ -41,6 +46,11 @@ struct plan_step {
     enum pr_status status;
     enum event_type event;
     const char *word, *message, *checkpoint;
+    const struct task *task;   /* TASK, IDLE */
+    const struct task *tasks;  /* TASKS: of one action, in their order */
+    int task_count;
+    const struct event_skip *skips;
+    int skip_count;
 };
 
 struct plan {
@@ -64,6 +74,10 @@ void plan_reply(const char *webhook_id, bool eligible, const struct request *req
 /* A waiting request after the configuration changed. */
 void plan_review(const struct request *request, const struct catalog *catalog, struct plan *plan);
 
+/* A task whose lease has ended, or whose next try has come: this worker holds it now. */
+void plan_task(const struct task *task, const struct request *request, const struct catalog *catalog,
+               struct plan *plan);
+
 /* A time of the request's has come: a pause is over. */
 void plan_timer(const struct request *request, struct plan *plan);
 
@@ -72,5 +86,7 @@ bool plan_concerns(enum event_type type);
 /* True for those of a run: what follows from any of them is the run's next step. */
 bool plan_is_run(enum event_type type);
 
+/* "access", "upload_access", "erasure": where a retry goes on. */
+const char *plan_task_checkpoint(enum task_action action);
 /* "pre_webhooks", "post_webhooks" (lifecycle.md 7) */
 const char *plan_checkpoint(enum webhook_kind kind);

@@ -13,7 +13,8 @@ static const char *const delivery_words[] = {
 };
 
 const struct sql *const request_statements[] = { &SQL_request_catalog_version, &SQL_request_rows,
-                                                 &SQL_request_deliveries, &SQL_request_replies, NULL };
+                                                 &SQL_request_deliveries, &SQL_request_replies,
+                                                 &SQL_request_tasks, &SQL_request_inputs, NULL };
 
 const char *delivery_word(enum delivery_state state)
 {
@@ -46,6 +47,8 @@ void request_fetch(struct pipe_group *group, const char *const *ids, int count, 
     add_ids(group, &SQL_request_rows, ids, count, arena);
     add_ids(group, &SQL_request_deliveries, ids, count, arena);
     add_ids(group, &SQL_request_replies, reply_ids, reply_count, arena);
+    add_ids(group, &SQL_request_tasks, ids, count, arena);
+    add_ids(group, &SQL_request_inputs, ids, count, arena);
 }
 
 int64_t request_fetch_version(PGresult *const *results)
@@ -152,6 +155,54 @@ static void read_replies(struct request *request, const PGresult *result)
         };
 }
 
+static void read_tasks(struct request *request, const PGresult *result)
+{
+    int first = first_row(result, request->id), count = first < 0 ? 0 : count_rows(result, first, request->id);
+    struct arena *arena = request->arena;
+
+    request->tasks = arena_array(arena, struct task, (size_t)count + 1);
+    request->task_count = count;
+    for (int i = 0; i < count; i++) {
+        struct task *task = &request->tasks[i];
+        int row = first + i;
+
+        task->id = db_dup_text(result, row, 1, arena);
+        task->action = task_action_parse(db_get_text(result, row, 2));
+        task->place = (int)db_get_int(result, row, 3);
+        task->connection_key = db_dup_text(result, row, 4, arena);
+        task->dataset = db_dup_text(result, row, 5, arena);
+        task->collection = db_dup_text(result, row, 6, arena);
+        task->needs = (const char *const *)db_get_texts(result, row, 7, arena, &task->need_count);
+        task->state = task_state_parse(db_get_text(result, row, 8));
+        task->run = (int)db_get_int(result, row, 9);
+        task->tries = (int)db_get_int(result, row, 10);
+        task->due_at = db_get_time(result, row, 11);
+        task->worker = db_dup_text(result, row, 12, arena);
+        task->attempt = db_dup_text(result, row, 13, arena);
+        task->message = db_dup_text(result, row, 14, arena);
+        task->row_count = db_get_int(result, row, 15);
+        task->erase_xid = db_dup_text(result, row, 16, arena);
+        task->erase_count = db_get_int(result, row, 17);
+    }
+}
+
+static void read_inputs(struct request *request, const PGresult *result)
+{
+    int first = first_row(result, request->id), count = first < 0 ? 0 : count_rows(result, first, request->id);
+    struct arena *arena = request->arena;
+
+    request->inputs = arena_array(arena, struct input, (size_t)count + 1);
+    request->input_count = count;
+    for (int i = 0; i < count; i++) {
+        struct input *input = &request->inputs[i];
+
+        input->webhook_id = db_dup_text(result, first + i, 1, arena);
+        input->action = db_dup_text(result, first + i, 2, arena);
+        input->labels = (const char *const *)db_get_texts(result, first + i, 3, arena, &input->label_count);
+        input->sealed = dup_bytes(result, first + i, 4, arena);
+    }
+}
+
 struct request *request_read(PGresult *const *results, const char *id, struct arena *arena)
 {
     const PGresult *rows = results[1];
@@ -178,7 +229,11 @@ struct request *request_read(PGresult *const *results, const char *id, struct ar
     request->webhooks_revision = db_get_int(rows, row, 30);
     request->paused_webhook_id = db_dup_text(rows, row, 31, arena);
     read_deliveries(request, results[2]);
+    request->input_awaited = db_dup_text(rows, row, 32, arena);
+    request->sealed_encryption_key = dup_bytes(rows, row, 33, arena);
     read_replies(request, results[3]);
+    read_tasks(request, results[4]);
+    read_inputs(request, results[5]);
     return request;
 }
 
@@ -217,5 +272,34 @@ const struct reply *request_reply_of(const struct request *request, const char *
     for (int i = 0; i < request->reply_count; i++)
         if (!strcmp(request->replies[i].webhook_id, webhook_id))
             return &request->replies[i];
+    return NULL;
+}
+
+const struct task *request_task(const struct request *request, const char *id)
+{
+    for (int i = 0; i < request->task_count; i++)
+        if (!strcmp(request->tasks[i].id, id))
+            return &request->tasks[i];
+    return NULL;
+}
+
+void request_put_task(struct request *request, const struct task *task)
+{
+    size_t count = (size_t)request->task_count, place = 0;
+    struct task *tasks = arena_array(request->arena, struct task, count + 1);
+
+    memcpy(tasks, request->tasks, count * sizeof(*tasks));
+    while (place < count && strcmp(tasks[place].id, task->id) != 0)
+        place++;
+    tasks[place] = *task;
+    request->tasks = tasks;
+    request->task_count += place == count;
+}
+
+const struct input *request_input(const struct request *request, const char *webhook_id, const char *action)
+{
+    for (int i = 0; i < request->input_count; i++)
+        if (!strcmp(request->inputs[i].webhook_id, webhook_id) && !strcmp(request->inputs[i].action, action))
+            return &request->inputs[i];
     return NULL;
 }

@@ -11,6 +11,7 @@
 #include "common/lifecycle.h"
 #include "common/seal.h"
 #include "worker/pipe.h"
+#include "worker/task.h"
 
 enum delivery_state { DELIVERY_WAITING, DELIVERY_HELD, DELIVERY_DELIVERED, DELIVERY_GIVEN_UP, DELIVERY_SKIPPED };
 
@@ -38,6 +39,14 @@ struct reply {
     bool eligible;
 };
 
+/* What a person filled in. */
+struct input {
+    const char *webhook_id, *action; /* "access", "erasure" */
+    const char *const *labels;       /* that it has, sorted */
+    int label_count;
+    struct bytes sealed; /* a JSON object, the request's key: "input" of "<webhook id>.<action>" */
+};
+
 struct request {
     struct arena *arena;
     const char *id;
@@ -53,7 +62,13 @@ struct request {
         identity_verified_at, canceled_at, paused_at, finalized_at, due_date;
     /* Sealed, with the request's key: `key_id` is NULL once that was forgotten. */
     const char *key_id;
-    struct bytes wrapped_key, sealed_identity, sealed_custom_fields, sealed_reason;
+    struct bytes wrapped_key, sealed_identity, sealed_custom_fields, sealed_reason, sealed_encryption_key;
+    const char *input_awaited;     /* while requires_input: who was told to be waited for */
+    struct dataset_texts identity_keys; /* of what it came with and what was derived; filled by who opened them */
+    struct task *tasks; /* in their order */
+    int task_count;
+    struct input *inputs;
+    int input_count;
     struct delivery *deliveries;
     int delivery_count;
     struct reply *replies; /* only where they were asked for */
@@ -65,7 +80,7 @@ const char *delivery_word(enum delivery_state state);
 extern const struct sql *const request_statements[]; /* for pipe_new(); ends with NULL */
 
 /* Adds the statements that read `ids`; with_replies those that read their replies too. */
-enum { REQUEST_RESULTS = 4 }; /* catalog version, requests, deliveries, replies */
+enum { REQUEST_RESULTS = 6 }; /* catalog version, requests, deliveries, replies, tasks, inputs */
 void request_fetch(struct pipe_group *group, const char *const *ids, int count, const char *const *reply_ids,
                    int reply_count, struct arena *arena);
 
@@ -80,4 +95,9 @@ const struct delivery *request_delivery(const struct request *request, const cha
  * pointed to deliveries before still may, and sees them as they were. */
 void request_put_delivery(struct request *request, const struct delivery *delivery);
 const struct delivery *request_delivery_of(const struct request *request, const char *webhook_id);
+/* The same for a task. */
+const struct task *request_task(const struct request *request, const char *id);
+void request_put_task(struct request *request, const struct task *task);
+/* NULL when nothing was filled in. */
+const struct input *request_input(const struct request *request, const char *webhook_id, const char *action);
 const struct reply *request_reply_of(const struct request *request, const char *webhook_id);

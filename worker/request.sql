@@ -7,7 +7,8 @@ select p.id, p.seq, p.status_seq, p.status, p.deleted_at is not null, p.policy_i
        p.requested_at, p.started_processing_at, p.finished_processing_at, p.reviewed_at,
        p.custom_approved_at, p.identity_verified_at, p.canceled_at, p.paused_at, p.finalized_at, p.due_date,
        k.key_id, k.wrapped, p.sealed_identity, p.sealed_custom_fields, p.sealed_reason,
-       p.run, p.webhooks_revision, p.paused_webhook_id
+       p.run, p.webhooks_revision, p.paused_webhook_id, p.input_awaited,
+       p.sealed_encryption_key
 from privacy_request p left join request_key k on k.request_id = p.id
 where p.id = any($1::text[])
 order by p.id collate "C"
@@ -21,4 +22,15 @@ order by request_id collate "C"
 -- name: request_replies
 select request_id, webhook_id, eligible
 from pre_approval_reply where request_id = any($1::text[])
+order by request_id collate "C"
+
+-- name: request_tasks
+select request_id, id, action, place, connection_key, dataset, collection, needs, state, run, tries, due_at, worker,
+       attempt, message, row_count, erase_xid, erase_count
+from request_task where request_id = any($1::text[])
+order by request_id collate "C", place
+
+-- name: request_inputs
+select request_id, webhook_id, action, labels, sealed
+from manual_input where request_id = any($1::text[])
 order by request_id collate "C"

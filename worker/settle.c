@@ -15,6 +15,7 @@ enum { BATCH_ITEMS = 512, BATCH_OUTBOXES = 256, SOON_MS = 1, AGAIN_MS = 100, IDL
 const struct sql *const settle_statements[] = {
     &SQL_settle_park,    &SQL_settle_attempts,  &SQL_settle_deliveries, &SQL_settle_owed,
     &SQL_settle_replies, &SQL_settle_approvals, &SQL_settle_steps,      &SQL_settle_endpoint_pauses,
+    &SQL_settle_plans,   &SQL_settle_leases,    &SQL_settle_tasks,
     &SQL_journal_append, &SQL_publish_forget,   &SQL_publish_hasten,    NULL,
 };
 
@@ -24,6 +25,7 @@ struct section {
     struct journal_entry *entries[BATCH_ITEMS];
     int count, statement;
     const char *worker;
+    usec_t package_life;
 };
 
 /* A request that has an item in the batch: its others wait for the next, as one statement moves it once. */
@@ -155,15 +157,57 @@ static void step_args(struct db_args *args, const struct section *section)
     db_text(args, section->worker);
 }
 
+static void plan_args(struct db_args *args, const struct section *section)
+{
+    db_int(args, section->items[0]->version);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->tasks);
+    COLUMN(args, DB_TIME, db_add_time, section, item->due_at);
+    db_text(args, section->worker);
+}
+
+static void lease_args(struct db_args *args, const struct section *section)
+{
+    COLUMN(args, DB_TEXT, db_add_text, section, item->entry.request_id);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->task_id);
+    COLUMN(args, DB_TIME, db_add_time, section, item->due_at);
+    COLUMN(args, DB_INT, db_add_int, section, item->run);
+    db_text(args, section->worker);
+    COLUMN(args, DB_BOOL, db_add_bool, section, item->claimed);
+}
+
+static void task_args(struct db_args *args, const struct section *section)
+{
+    COLUMN(args, DB_TEXT, db_add_text, section, item->task_id);
+    COLUMN(args, DB_TEXT, db_add_text, section, task_state_word(item->task_state));
+    COLUMN(args, DB_TIME, db_add_time, section, item->due_at);
+    COLUMN(args, DB_INT, db_add_int, section, item->run);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->attempt_id);
+    COLUMN(args, DB_INT, db_add_int, section, item->outcome_of->row_count);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->outcome_of->fields);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->outcome_of->message);
+    db_text(args, section->worker);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->rule_key);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->outcome_of->storage_key);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->outcome_of->storage);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->outcome_of->format);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->outcome_of->location);
+    COLUMN(args, DB_INT, db_add_int, section, item->outcome_of->bytes);
+    COLUMN(args, DB_BOOL, db_add_bool, section, item->outcome_of->encrypted);
+    db_int(args, section->package_life);
+}
+
 static void approval_args(struct db_args *args, const struct section *section)
 {
     db_int(args, section->items[0]->version); /* batch_take() puts one version in a batch */
 }
 
+/* has_entries: each item is an event, and its answer says which were appended; tells: the answer's first column has the
+ * requests whose item was written. */
 static const struct {
     const struct sql *sql;
     bool has_entries;
     void (*args)(struct db_args *args, const struct section *section);
+    bool tells;
 } kinds[SETTLE_KINDS] = {
     [SETTLE_ENDPOINT] = { &SQL_settle_endpoint_pauses, false, endpoint_args },
     [SETTLE_PARK] = { &SQL_settle_park, false, park_args },
@@ -173,6 +217,9 @@ static const struct {
     [SETTLE_REPLY] = { &SQL_settle_replies, true, reply_args },
     [SETTLE_APPROVE] = { &SQL_settle_approvals, true, approval_args },
     [SETTLE_STEP] = { &SQL_settle_steps, true, step_args },
+    [SETTLE_PLAN] = { &SQL_settle_plans, true, plan_args },
+    [SETTLE_LEASE] = { &SQL_settle_leases, false, lease_args, .tells = true },
+    [SETTLE_TASK] = { &SQL_settle_tasks, true, task_args },
     [SETTLE_ENTRY] = { &SQL_journal_append, true, NULL },
 };
 
@@ -289,6 +336,15 @@ static void item_tell(struct settle_item *item, bool won)
     work_close(work);
 }
 
+/* Which of them were written: those of the requests in the answer, each in the batch once. */
+static void section_mark(struct section *section, const PGresult *result)
+{
+    for (int row = 0; row < PQntuples(result); row++)
+        for (int i = 0; i < section->count; i++)
+            if (!strcmp(section->entries[i]->request_id, db_get_text(result, row, 0)))
+                section->entries[i]->seq = 1;
+}
+
 static void section_tell(struct settle *settle, enum settle_kind kind, PGresult **results)
 {
     struct section *section = &settle->sections[kind];
@@ -299,7 +355,14 @@ static void section_tell(struct settle *settle, enum settle_kind kind, PGresult 
         journal_read(results[section->statement], section->entries, section->count);
         metric_add(METRIC_SETTLED, NULL, PQntuples(results[section->statement]));
         publish_entries(settle->publisher, section->entries, section->count);
+    } else if (kinds[kind].tells) {
+        section_mark(section, results[section->statement]);
     }
+}
+
+static bool is_won(int kind, const struct journal_entry *entry)
+{
+    return (!kinds[kind].has_entries && !kinds[kind].tells) || entry->seq > 0;
 }
 
 static void batch_tell(struct settle *settle)
@@ -308,7 +371,7 @@ static void batch_tell(struct settle *settle)
         struct section *section = &settle->sections[kind];
 
         for (int i = 0; i < section->count; i++)
-            item_tell(section->items[i], !kinds[kind].has_entries || section->entries[i]->seq > 0);
+            item_tell(section->items[i], is_won(kind, section->entries[i]));
         section->count = 0;
     }
 }
@@ -400,7 +463,8 @@ static void batch_send(struct settle *settle)
 
 /* --- birth and end ----------------------------------------------------------------------------------- */
 
-struct settle *settle_new(uv_loop_t *loop, struct pipe *pipe, struct publisher *publisher, const char *worker)
+struct settle *settle_new(uv_loop_t *loop, const struct config *config, struct pipe *pipe,
+                          struct publisher *publisher, const char *worker)
 {
     struct settle *settle = calloc(1, sizeof(*settle));
 
@@ -408,7 +472,10 @@ struct settle *settle_new(uv_loop_t *loop, struct pipe *pipe, struct publisher *
         abort();
     settle->pipe = pipe;
     settle->publisher = publisher;
-    settle->sections[SETTLE_STEP].worker = worker;
+    for (int kind = 0; kind < SETTLE_KINDS; kind++) {
+        settle->sections[kind].worker = worker;
+        settle->sections[kind].package_life = config->package_life;
+    }
     settle->last = &settle->first;
     settle->arena = arena_new();
     uv_timer_init(loop, settle->timer);

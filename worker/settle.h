@@ -14,10 +14,12 @@
 #include "common/config.h"
 #include "common/journal.h"
 #include "common/publish.h"
+#include "worker/execute/job.h"
 #include "worker/pipe.h"
 #include "worker/work.h"
 
 struct settle;
+struct plan_step;
 
 enum settle_kind {
     SETTLE_ENDPOINT, /* the endpoint of `connection_id` is paused: it answered 410; no event */
@@ -28,6 +30,9 @@ enum settle_kind {
     SETTLE_REPLY,    /* a reply, with its event */
     SETTLE_APPROVE,  /* an event that holds only while the catalog's version stands */
     SETTLE_STEP,     /* a run's delivery, with its event: holds only while the catalog's version stands */
+    SETTLE_PLAN,     /* new tasks, with their event: holds only while the catalog's version stands */
+    SETTLE_LEASE,    /* a task is this worker's for a while, or nobody's; no event */
+    SETTLE_TASK,     /* what came of a task, with its event */
     SETTLE_ENTRY,    /* an event alone */
     SETTLE_KINDS
 };
@@ -55,6 +60,15 @@ struct settle_item {
     /* STEP */
     enum webhook_kind webhook_kind;
     int run;
+    /* PLAN: a JSON list of request_task's columns */
+    const char *tasks;
+    /* LEASE, TASK; `run` and `due_at` too */
+    const char *task_id;
+    const struct plan_step *step; /* PLAN: the submitter's */
+    bool claimed;        /* LEASE: by the clock, in this worker's name */
+    const struct job_outcome *outcome_of; /* TASK */
+    const char *rule_key, *attempt_id;    /* TASK */
+    enum task_state task_state;           /* TASK */
     bool eligible;       /* REPLY */
     int64_t version;     /* APPROVE, STEP */
     settle_done *done;
@@ -65,7 +79,8 @@ struct settle_item {
 extern const struct sql *const settle_statements[];
 
 /* `worker`: this process, as the holder of leases; must outlive settle. */
-struct settle *settle_new(uv_loop_t *loop, struct pipe *pipe, struct publisher *publisher, const char *worker);
+struct settle *settle_new(uv_loop_t *loop, const struct config *config, struct pipe *pipe,
+                          struct publisher *publisher, const char *worker);
 void settle_free(struct settle *settle);
 void settle_submit(struct settle *settle, struct settle_item *item);
 /* Nothing waits, nothing is under way, every acknowledged event is out of the outbox. */

@@ -118,3 +118,68 @@ select r.id, r.seq, r.chain, r.behind, r.outbox
 from (select version from catalog for share) c,
      request_append(case when c.version = $11::bigint then $1::text[] else '{}'::text[] end, $2, $3, $4, $5, $6, $7, $8, $9,
                     $10) r
+
+-- name: settle_plans
+-- What a run is to do next, by the configuration of $11 only. What needs nothing is begun by this worker at once.
+with won as (
+    select r.* from (select version from catalog) c,
+           request_append(case when c.version = $11::bigint then $1::text[] else '{}'::text[] end, $2, $3, $4, $5, $6,
+                          $7, $8, $9, $10) r
+), planned as (
+    insert into request_task (request_id, id, action, place, connection_key, dataset, collection, needs, run, due_at,
+                              worker, started_at, created_at)
+    select w.id, t.id, t.action, t.place, t.connection_key, t.dataset, t.collection, coalesce(t.needs, '{}'), t.run,
+           case when t.needs is null then ($13::timestamptz[])[w.place] end, case when t.needs is null then $14::text end,
+           case when t.needs is null then ($6::timestamptz[])[w.place] end, ($6::timestamptz[])[w.place]
+    from won w cross join lateral
+         jsonb_to_recordset(($12::text[])[w.place]::jsonb)
+         as t(id text, action text, place integer, connection_key text, dataset text, collection text, needs text[],
+              run integer)
+    on conflict do nothing
+)
+select id, seq, chain, behind, outbox from won
+
+-- name: settle_leases
+-- What another worker holds is not taken; `due_at` null gives it back. $6: claimed by the clock in this worker's name.
+update request_task t set state = 'waiting', due_at = i.due_at, run = i.run,
+       worker = case when i.due_at is not null then $5::text end,
+       tries = case when t.run = i.run then t.tries else 0 end,
+       started_at = coalesce(t.started_at, now()), settled_at = null
+from unnest($1::text[], $2::text[], $3::timestamptz[], $4::bigint[], $6::boolean[])
+     as i(request_id, id, due_at, run, claimed)
+where t.request_id = i.request_id and t.id = i.id
+  and ((t.state = 'waiting' and (t.due_at is null or t.due_at <= now() or (i.claimed and t.worker = $5::text)))
+       or (t.state = 'failed' and t.run < i.run))
+returning t.request_id
+
+-- name: settle_tasks
+with settled as (
+    update request_task t set state = i.state, due_at = i.due_at, worker = null, tries = t.tries + 1,
+           attempt = i.attempt, row_count = i.row_count, fields = i.fields::jsonb, message = i.message,
+           settled_at = case when i.state = 'waiting' then null else i.time end
+    from unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[],
+                $8::text[], $9::bytea[], $11::text[], $12::text[], $13::timestamptz[], $14::bigint[], $15::text[],
+                $16::bigint[], $17::text[], $18::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::text[],
+                $25::bigint[], $26::boolean[])
+         as i(request_id, expected, status, actor, type, time, cause, traceparent, payload, id, state, due_at, run,
+              attempt, row_count, fields, message, rule_key, storage_key, storage, format, location, bytes, encrypted)
+    where t.request_id = i.request_id and t.id = i.id and t.state = 'waiting' and t.worker = $19::text and t.run = i.run
+    returning i.*
+), packed as (
+    insert into request_package (request_id, rule_key, storage_key, storage, format, location, bytes, encrypted,
+                                 created_at, delete_at)
+    select request_id, rule_key, storage_key, storage::jsonb, format, location, bytes, encrypted, time,
+           time + $27::bigint * interval '1 microsecond'
+    from settled where location is not null
+    on conflict (request_id, rule_key) do update
+    set storage_key = excluded.storage_key, storage = excluded.storage, format = excluded.format,
+        location = excluded.location, bytes = excluded.bytes, encrypted = excluded.encrypted,
+        created_at = excluded.created_at, delete_at = excluded.delete_at
+)
+select r.id, r.seq, r.chain, r.behind, r.outbox
+from (select array_agg(request_id) as ids, array_agg(expected) as expected, array_agg(status) as statuses,
+             array_agg(actor) as actors, array_agg(type) as types, array_agg(time) as times,
+             array_agg(cause) as causes, array_agg(traceparent) as traceparents, array_agg(payload) as payloads
+      from settled) s,
+     request_append(s.ids, s.expected, s.statuses, s.actors, s.types, s.times, s.causes, s.traceparents,
+                    s.payloads, $10) r

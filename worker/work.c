@@ -3,6 +3,8 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "worker/execute/execute.h"
+
 struct work *work_new(enum work_kind kind, const char *request_id, work_over *over, void *source)
 {
     struct arena *arena = arena_new();
@@ -38,6 +40,7 @@ void work_close(struct work *work)
     work_set_active(work, NULL);
     if (work->over)
         work->over(work, work->source);
+    job_free(work->job);
     catalog_unref(work->catalog);
     sodium_memzero(&work->key, sizeof(work->key));
     arena_free(work->arena);

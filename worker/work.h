@@ -11,9 +11,10 @@
 
 #include "common/catalog.h"
 #include "common/event.h"
+#include "worker/execute/job.h"
 #include "worker/request.h"
 
-enum work_kind { WORK_EVENT, WORK_REPLY, WORK_DELIVERY, WORK_REVIEW, WORK_TIMER };
+enum work_kind { WORK_EVENT, WORK_REPLY, WORK_DELIVERY, WORK_REVIEW, WORK_TIMER, WORK_TASK };
 
 struct work;
 
@@ -29,6 +30,9 @@ struct work {
     const char *webhook_id;  /* REPLY */
     bool eligible;           /* REPLY */
     const char *delivery_id; /* DELIVERY */
+    const char *task_id;     /* TASK: claimed by the clock */
+    bool job_settled;
+    struct job *job;         /* TASK: done, its outcome to be put on record; the work's own. NULL: claimed */
     const char *cause, *traceparent; /* of the event; NULL */
     int open, tries;
     bool first_step;         /* begins a request: goes after those that are under way */

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stack"))
 import psycopg
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from client import Api
+from client import Api, must
 from stack import (LOOPBACK, ROOT, RUN, Servers, Service, Stack, StackError, can_connect, remove_run,
                    temporary_run, wait_until)
 
@@ -169,7 +169,7 @@ def shot(method, port, path, body=b"", *headers):
 
 def create_shots(port, calls, requests_a_call):
     for call in range(calls):
-        body = [{"policy_key": "default_access_policy",
+        body = [{"policy_key": "default_erasure_policy",
                  "identity": {"email": f"customer-{call}-{number}@example.com"}} for number in range(requests_a_call)]
         yield shot("POST", port, "/api/v1/privacy-request", json.dumps(body).encode())
 
@@ -478,7 +478,7 @@ def lifecycle(bench):
     bench.set_webhooks("/approval")
     for when in ("pre", "post"):
         bench.api.make_connection(when, bench.sink.url(f"/{when}"))
-        bench.api.set_policy_webhooks("default_access_policy", f"{when}_execution", (when, when, "two_way"))
+        bench.api.set_policy_webhooks("default_erasure_policy", f"{when}_execution", (when, when, "two_way"))
     write_shots(bench.files / "single", create_shots(bench.stack.api.port, 5000, 1))
     bench.worker.start()
     whole_requests(bench, bench.scaled(500))
@@ -531,6 +531,93 @@ def whole_requests(bench, count, rate=0):
     return float(ended) - began, times
 
 
+VISITS = """
+create table visit (id bigint primary key, email text not null, page text not null, seconds integer not null,
+                    seen_at timestamptz not null);
+insert into visit select n, 'visitor@example.com', 'https://example.com/page/' || md5(n::text), n % 600,
+                         '2026-01-01'::timestamptz + n * interval '1 second' from generate_series(1, {count}) n;
+create index on visit (email);
+analyze visit;
+"""
+
+
+def package(bench):
+    """A person with a million rows: read, kept, packed and stored, beside COPY of the same rows."""
+    count = bench.scaled(1000000)
+    url = make_visits(bench, count)
+    configure_visits(bench)
+    bench.worker.start()
+    create_package(bench, "nobody@example.com")
+    wait_until(lambda: package_times(bench), 60, "a first package, without a row")
+    rest = resident_mib(bench.worker.pid)
+    ceilings, rates, peak = [], [], rest
+    for _ in range(3):
+        ceilings.append(copy_rate(url, count))
+        before = len(package_times(bench))
+        create_package(bench, "visitor@example.com")
+        while len(package_times(bench)) == before:
+            peak = max(peak, resident_mib(bench.worker.pid))
+            time.sleep(0.05)
+        rates.append(count / package_times(bench)[-1])
+    size = bench.one("select max(bytes) from request_package")
+    yield "package", statistics.median(rates), "rows/s", statistics.median(ceilings), {
+        "rows": count, "package_mib": size / 2**20, "worker_rest_mib": rest, "worker_peak_mib": peak,
+        "rates": rates, "ceilings": ceilings}
+
+
+def make_visits(bench, count):
+    name = f"{bench.stack.name}_visits"
+    bench.stack.postgres.create_database(name)
+    url = bench.stack.postgres.url(name)
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute(VISITS.format(count=count))
+    return url
+
+
+def copy_rate(url, count):
+    """What the server and one connection can do: the rows as COPY writes them, thrown away by psql."""
+    query = "copy (select id, email, page, seconds, seen_at from visit where email = 'visitor@example.com') to stdout"
+    began = time.monotonic()
+    subprocess.run(["psql", "-XqAt", url, "-c", query], stdout=subprocess.DEVNULL, check=True)
+    return count / (time.monotonic() - began)
+
+
+def configure_visits(bench):
+    postgres, name = bench.stack.postgres, f"{bench.stack.name}_visits"
+    fields = [{"name": "id", "data_categories": ["user.unique_id"], "fides_meta": {"primary_key": True}},
+              {"name": "email", "data_categories": ["user.contact.email"], "fides_meta": {"identity": "email"}},
+              *({"name": name, "data_categories": ["user.behavior"]} for name in ("page", "seconds", "seen_at"))]
+    for path, body in (
+            ("/config", {"execution": {"require_manual_request_approval": False}}),
+            ("/connection", [{"key": "visits", "name": "visits", "connection_type": "postgres", "access": "read"}]),
+            ("/connection/visits/dataset", [{"fides_key": "visits", "collections": [{"name": "visit", "fields": fields}]}]),
+            ("/storage/config", [{"key": "files", "name": "files", "type": "local", "format": "json",
+                                  "details": {"naming": "request_id"}}]),
+            ("/dsr/policy", [{"key": "visits", "name": "visits"}]),
+            ("/dsr/policy/visits/rule", [{"key": "visits_rule", "name": "visits", "action_type": "access",
+                                          "storage_destination_key": "files"}]),
+            ("/dsr/policy/visits/rule/visits_rule/target", [{"data_category": "user"}])):
+        if path == "/connection/visits/dataset":
+            must(bench.api.put("/connection/visits/secret", {
+                "host": LOOPBACK, "port": postgres.port, "dbname": name, "username": postgres.ROLE,
+                "password": postgres.password}))
+        must(bench.api.patch(path, body))
+
+
+def create_package(bench, email):
+    return bench.api.create_request(email, "visits")["id"]
+
+
+def package_times(bench):
+    """Seconds from a request's start to its end, of all that have ended, in their order."""
+    times = [(status, float(took)) for status, took in bench.database.execute(
+        "select status, extract(epoch from finished_processing_at - started_processing_at) from privacy_request "
+        "where finished_processing_at is not null order by finished_processing_at")]
+    if any(status != "complete" for status, _ in times):
+        raise StackError("a request with a package failed")
+    return [took for _, took in times]
+
+
 FIGURES = {
     "dispatch": dispatch,
     "create": create,
@@ -538,6 +625,7 @@ FIGURES = {
     "neighbour": neighbour,
     "memory": memory,
     "lifecycle": lifecycle,
+    "package": package,
 }
 ALSO_CALLED = {"cpu": "dispatch"}
 

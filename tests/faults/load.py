@@ -154,7 +154,7 @@ class Replier:
 class Creator(threading.Thread):
     """Makes `count` requests, BULK a call, each call again until it is answered."""
 
-    def __init__(self, api, identity, prefix, count, pause=0.0, until=None, policy="default_access_policy"):
+    def __init__(self, api, identity, prefix, count, pause=0.0, until=None, policy="default_erasure_policy"):
         super().__init__(daemon=True)
         self.policy = policy
         self.port = int(api.url.rpartition(":")[2])

@@ -62,7 +62,8 @@ class Course:
         must(api.patch("/config", {"execution": {"require_manual_request_approval": False}}))
         must_all(api.patch("/dsr/policy", [{"key": self.policy, "name": self.policy}]))
         must_all(api.patch(f"/dsr/policy/{self.policy}/rule", [
-            {"key": f"{self.policy}_rule", "name": f"{self.policy}_rule", "action_type": "access"}]))
+            {"key": f"{self.policy}_rule", "name": f"{self.policy}_rule", "action_type": "erasure",
+             "masking_strategy": {"strategy": "null_rewrite", "configuration": {}}}]))
         self.listen(receiver)
         for step in self.steps:
             api.make_connection(step.key, receiver.url(f"/{step.key}"))

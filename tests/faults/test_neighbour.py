@@ -19,7 +19,7 @@ def reading(stack, programs_alive):
 
 def make_requests(api, identity, count):
     ids = []
-    elements = [{"policy_key": "default_access_policy", "identity": {"email": identity()}}] * 50
+    elements = [{"policy_key": "default_erasure_policy", "identity": {"email": identity()}}] * 50
     for _ in range(0, count, 50):
         ids += [made["id"] for made in api.anonymous().post("/privacy-request", elements).json()["succeeded"]]
     return ids

@@ -28,7 +28,7 @@ def reply(stack, call, verdict):
 
 def create(stack, identity):
     return requests.post(f"{stack.api.url}/api/v1/privacy-request", timeout=30, json=[
-        {"policy_key": "default_access_policy", "identity": {"email": identity()}, "external_id": "held-probe"}])
+        {"policy_key": "default_erasure_policy", "identity": {"email": identity()}, "external_id": "held-probe"}])
 
 
 def send_replies(stack, held):

@@ -38,6 +38,14 @@ def memory(stack):
     return [resident_bytes(worker) for worker in stack.workers]
 
 
+def settled_memory(stack, fresh, growth):
+    """Once the workers have given back what a burst took; else what they have then."""
+    limit, deadline = max(fresh) + growth, time.monotonic() + 15
+    while max(memory(stack)) >= limit and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return memory(stack)
+
+
 def mib(values):
     return " ".join(f"{value / MIB:.1f}" for value in values)
 
@@ -82,7 +90,7 @@ def test_what_is_paused_goes_on_after_the_whole_fleet_was_killed(stack, api, rec
     wait_status(db, creator, "paused", 30 + REQUESTS / 20)
     paused_after = time.monotonic() - began
     wait_idle(stack)
-    paused = memory(stack)
+    paused = settled_memory(stack, fresh, GROWTH)
     restart_all(stack)
     wait_idle(stack)
     fresh_paused = memory(stack)
@@ -91,7 +99,7 @@ def test_what_is_paused_goes_on_after_the_whole_fleet_was_killed(stack, api, rec
     wait_decided(db, creator.prefix, REQUESTS, 30 + REQUESTS / 20, ["complete"])
     resumed_after = time.monotonic() - began
     wait_idle(stack)
-    after = memory(stack)
+    after = settled_memory(stack, fresh, GROWTH)
     print(f"{REQUESTS} paused after {paused_after:.1f} s, complete {resumed_after:.1f} s after they were resumed; a "
           f"worker has MiB: fresh {mib(fresh)}, all paused {mib(paused)}, fresh with all paused {mib(fresh_paused)}, "
           f"all complete {mib(after)}; resumes {dict(replier.answers)}")

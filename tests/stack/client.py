@@ -78,7 +78,7 @@ class Api:
             self.make_connection(name, receiver.script(f"/{name}", *script))
         self.set_pre_approval(*((name, name) for name in behaviours))
 
-    def create_request(self, email=None, policy="default_access_policy", **more):
+    def create_request(self, email=None, policy="default_erasure_policy", **more):
         """By the endpoint that needs no token; returns the created object."""
         element = {"policy_key": policy, "identity": {"email": email}} | more
         return must_all(self.anonymous().post("/privacy-request", [element]))[0]
@@ -145,6 +145,8 @@ class Api:
                 self.delete(f"/dsr/policy/{policy}")  # 409 when a request refers to it: it stays
         for key in self._keys("/connection"):
             self.delete(f"/connection/{key}")
+        for dataset in self.get("/dataset").json():
+            self.delete(f"/dataset/{dataset['fides_key']}")
         self.delete("/config")
 
     def _keys(self, path):

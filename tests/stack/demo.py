@@ -1,19 +1,18 @@
-"""./dev demo: two privacy requests, judged by two services before they run, and one that services are told of while it
-runs, one of which halts it.
+"""./dev demo: two privacy requests, judged by two services before they run; one that services are told of while it
+runs, one of which halts it; then a package with what a database has and a person adds, and an erasure (demo_data.py).
 
 The configuration is the examples of the product's pages on webhooks. All services are this program: it listens on
 loopback, answers docket's calls and then replies to docket-callback, as the services of a company would. What is told is what happened; anything else than expected ends the story with an error.
 """
 
-import os
 import sys
-import threading
-import time
 
+import demo_data
 from client import Api, must, must_all
 from events import Bus
 from receiver import Answer, Receiver, Reply
 from stack import RUN, StackError, wait_until
+from telling import Clock, bold, chapter, faint, paint, said, tell
 
 SERVICES = {  # connection -> path, and the webhook that calls it
     "my_service_config": ("/pre-approval-handler", "my_test_webhook", "My test webhook"),
@@ -28,47 +27,6 @@ STEPS = {  # connection -> path, and the webhook that calls it: kind, direction,
 }
 POLICY = "default_access_policy"
 BOUND = 30  # seconds; all of it takes a fraction of one
-
-
-# --- telling -------------------------------------------------------------------------------------------
-
-COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-TELLING = threading.Lock()
-
-
-def paint(code, text):
-    return f"\033[{code}m{text}\033[0m" if COLOUR else str(text)
-
-
-def bold(text):
-    return paint(1, text)
-
-
-def faint(text):
-    return paint(2, text)
-
-
-def tell(text=""):
-    with TELLING:
-        print(text, flush=True)
-
-
-def chapter(title):
-    tell(f"\n{bold(title)}\n")
-
-
-def said(method, path, note=""):
-    tell(f"  {method:<6}{path:<58} {faint(note)}")
-
-
-class Clock:
-    """Tells what happens to one request, with the time since it was made."""
-
-    def __init__(self):
-        self.began = time.monotonic()
-
-    def tell(self, text):
-        tell(f"  {time.monotonic() - self.began:6.2f} s  {text}")
 
 
 # --- the two services ------------------------------------------------------------------------------------
@@ -157,10 +115,10 @@ def configure_steps(api, services):
         said("PUT", f"/dsr/policy/{POLICY}/webhook/{kind}", ", ".join(webhook["key"] for webhook in webhooks))
 
 
-def make_request(api, services, email):
+def make_request(api, services, email, policy=POLICY):
     services.clock = Clock()
-    request = api.create_request(email, POLICY)
-    said("POST", "/privacy-request", f"{POLICY}, {email}")
+    request = api.create_request(email, policy)
+    said("POST", "/privacy-request", f"{policy}, {email}")
     services.clock.tell(f"{bold(request['id'])} is {bold(request['status'])}")
     return request["id"], request["status"]
 
@@ -240,6 +198,14 @@ def third_story(api, services):
     return request_id
 
 
+def step_of(api, services, wanted, *step):
+    """A request's next part: made with an address and a policy, or gone on with from a status that is known."""
+    if wanted is None:
+        return make_request(api, services, *step)
+    request_id, known = step
+    return follow(api, services, request_id, known, wanted)
+
+
 def expect_groups(api, request_id, *groups):
     """The timeline is written in the same transaction as the status, so it is all there by now."""
     missing = set(groups) - set(api.timeline(request_id))
@@ -305,6 +271,7 @@ def main():
     try:
         configure(api, services)
         told = [first_story(api, services), second_story(api, services), third_story(api, services)]
+        demo_data.tell_stories(api, environment, lambda *step: step_of(api, services, *step))
         show_events(bus, *told)
         where_next(environment, told[1])
     finally:

@@ -681,6 +681,11 @@ class Stack:
         return self.servers.redis
 
     @property
+    def packages(self):
+        """Where packages lie: all programs of the stack share it."""
+        return self.run.path / "data" / f"{self.name}.packages"
+
+    @property
     def programs(self):
         return [self.api, self.callback, *self.workers]
 
@@ -737,6 +742,8 @@ class Stack:
             "DOCKET_REQUIRE_MANUAL_REQUEST_APPROVAL": "true",
             "DOCKET_WEBHOOK_ALLOW_HTTP": "true",
             "DOCKET_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+            "DOCKET_RESULTS_DOWNLOAD": "true",
+            "DOCKET_STORAGE_DIRECTORY": str(self.packages),
         }
         return usual | self.sanitizer_options() | self.settings
 
@@ -759,7 +766,8 @@ class Stack:
         return done
 
     def prepare(self):
-        """Database, tables and topics; nothing is lost when they are there already."""
+        """Database, tables, topics and where packages lie; nothing is lost when they are there already."""
+        self.packages.mkdir(parents=True, exist_ok=True)
         self.postgres.create_database(self.name)
         self.docketctl("migrate")
         self.docketctl("topics")

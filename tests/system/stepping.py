@@ -4,7 +4,7 @@ import socket
 
 from utils import Answer, must, must_all, wait_until
 
-POLICY = "default_access_policy"
+POLICY = "default_erasure_policy"
 
 
 class Step:

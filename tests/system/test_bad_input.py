@@ -40,6 +40,9 @@ NO_LABELLED = [1, "x", [], True, {}, {"label": "x"}, {"value": "x"}, {"label": 1
                {"label": "x", "value": {}}, {"label": "x", "value": 1.5}, {"label": "x", "value": True},
                {"label": "x", "value": [[]]}, {"label": None, "value": "x"}]
 REQUIRED = [None, MISSING]
+DATASET = {"fides_key": "bad_input", "collections": [{"name": "a", "fields": [
+    {"name": "b", "data_categories": ["user.name"], "fides_meta": {"data_type": "string"}}]}]}
+COLUMN = ("collections", 0, "fields", 0)
 
 
 @dataclass
@@ -120,6 +123,27 @@ ENDPOINTS = [
                 ("scope",): [*NO_TEXT, "a\nb"], ("client_id",): [*NO_TEXT, ""], ("client_secret",): [*NO_TEXT, ""]},
                {"verify": ["maybe", "2"]}, strict=True) for method in ("PUT", "PATCH")),
     Endpoint("DELETE", "/connection/{unknown}/oauth", "connection:create_or_update"),
+    *(Endpoint("PUT", f"/connection/{key}/validate_dataset", "dataset:read", DATASET, {
+        ("fides_key",): NO_KEY + REQUIRED, ("collections",): NO_LIST, ("name",): NO_TEXT, ("fides_meta",): NO_OBJECT,
+        ("collections", 0): [1, "x", None, []], ("collections", 0, "name"): NO_TEXT + REQUIRED,
+        ("collections", 0, "fields"): NO_LIST, ("collections", 0, "fides_meta"): NO_OBJECT,
+        (*COLUMN, "name"): NO_TEXT + REQUIRED, (*COLUMN, "data_categories"): [1, "x", {}, [1], [None], ["no.such"]],
+        (*COLUMN, "fides_meta", "data_type"): NO_WORD, (*COLUMN, "fides_meta", "primary_key"): NO_BOOL,
+        (*COLUMN, "fides_meta", "length"): [*NO_INT, 0, -1], (*COLUMN, "fides_meta", "references"): [1, "x", {}, [1]],
+    }) for key in ("bad_input_fixture", "{unknown}")),
+    Endpoint("PATCH", "/connection/{unknown}/dataset", "dataset:create_or_update", [DATASET],
+             {(0,): [1, "x", None, []], (0, "fides_key"): NO_KEY + REQUIRED}),
+    *(Endpoint(method, "/connection/{unknown}/datasetconfig", "dataset:create_or_update",
+               [{"fides_key": "a", "ctl_dataset_fides_key": "a"}],
+               {(0,): [1, "x", None, []], (0, "fides_key"): NO_KEY + REQUIRED,
+                (0, "ctl_dataset_fides_key"): NO_KEY + REQUIRED}) for method in ("PUT", "PATCH")),
+    Endpoint("GET", "/connection/{unknown}/dataset", "dataset:read", query=PAGE),
+    Endpoint("GET", "/dataset/{unknown}", "ctl_dataset:read"),
+    Endpoint("DELETE", "/dataset/{unknown}", "ctl_dataset:delete"),
+    Endpoint("PUT", "/privacy-request/preview", "privacy-request:read", ["no_such_dataset"],
+             {(0,): NO_KEY, (): [1, "x", {}, True]}),
+    Endpoint("GET", "/connection_type", "connection_type:read", query=PAGE),
+    Endpoint("GET", "/connection_type/{unknown}/secret", "connection_type:read"),
     Endpoint("GET", "/dsr/policy", "policy:read", query=PAGE),
     Endpoint("GET", "/dsr/policy/{unknown}", "policy:read"),
     Endpoint("DELETE", "/dsr/policy/{unknown}", "policy:delete"),
@@ -155,6 +179,19 @@ ENDPOINTS = [
                  {("name",): NO_TEXT, ("connection_config_key",): NO_KEY, ("direction",): NO_WORD, ("order",): NO_INT,
                   ("key",): ["x"]}, strict=True),
         Endpoint("DELETE", path + "/{unknown}", "webhook:delete"))),
+    *(Endpoint(method, "/connection/{unknown}/access_manual_webhook", "webhook:create_or_update",
+               {"fields": [{"pii_field": "First Name", "types": ["string"]}]},
+               {("fields",): NO_LIST + [MISSING, []], ("fields", 0): [1, "x", None, []],
+                ("fields", 0, "pii_field"): NO_TEXT + REQUIRED + ["", " ", "x" * 201],
+                ("fields", 0, "dsr_package_label"): NO_TEXT + ["x" * 201],
+                ("fields", 0, "types"): [1, "string", {}, [1], ["no such type"]],
+                ("fields", 0, "data_categories"): [1, "x", {}, [1], ["a b"]]}) for method in ("POST", "PATCH", "PUT")),
+    Endpoint("GET", "/connection/{unknown}/access_manual_webhook", "webhook:read"),
+    Endpoint("DELETE", "/connection/{unknown}/access_manual_webhook", "webhook:delete"),
+    *(Endpoint(method, f"/privacy-request/{{request}}/{action}_manual_webhook/{{unknown}}", f"privacy-request:{scope}",
+               *more) for action in ("access", "erasure")
+      for method, scope, *more in (("PATCH", "upload_data", {}, {(): [[], 1, "x", True]}), ("GET", "view_data"))),
+    Endpoint("POST", "/privacy-request/{request}/resume_from_requires_input", "privacy-request:resume"),
     Endpoint("PATCH", "/config", "config:update", {"execution": {"require_manual_request_approval": True}},
              {("execution",): NO_OBJECT, ("execution", "require_manual_request_approval"): NO_BOOL,
               ("no_such_section",): [{}, 1]}),
@@ -166,6 +203,12 @@ ENDPOINTS = [
              {(0,): [1, "x", None, []], (0, "name"): NO_TEXT + REQUIRED, (0, "key"): NO_KEY,
               (0, "type"): NO_WORD + REQUIRED, (0, "details"): NO_OBJECT + REQUIRED, (0, "format"): [*NO_WORD, "csv"],
               (0, "details", "naming"): NO_WORD, (0, "details", "extra"): [1]}),
+    Endpoint("PATCH", "/storage/config", "storage:create_or_update",
+             [{"name": "Bad bucket", "key": "bad_bucket", "type": "s3",
+               "details": {"auth_method": "secret_keys", "bucket": "packages"}}],
+             {(0, "details", "bucket"): NO_TEXT + REQUIRED, (0, "details", "auth_method"): NO_WORD + REQUIRED,
+              (0, "details", "endpoint_url"): ["x", "ftp://a", "https://u:p@a/"], (0, "details", "max_retries"): ["x", -1],
+              (0, "details", "extra"): [1]}),
     Endpoint("GET", "/storage/config/{unknown}", "storage:read"),
     Endpoint("DELETE", "/storage/config/{unknown}", "storage:delete"),
     Endpoint("PUT", "/storage/default", "storage:create_or_update",

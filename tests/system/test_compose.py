@@ -12,7 +12,7 @@ from utils import ROOT
 
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-SETTING = re.compile(r'^CONFIG\(\w+,\s*"(?P<name>\w+)",\s*\w+,\s*(?P<default>NULL|".*?"),.*?"(?P<programs>[acwk]+)",'
+SETTING = re.compile(r'^CONFIG\(\w+,\s*"(?P<name>\w+)",\s*\w+,\s*(?P<default>NULL|".*?"),.*?"(?P<programs>[acwkK]+)",'
                      r'\s*"[^"]*"\)$', re.MULTILINE)
 IMAGE = re.compile(r"^    image: (\S+)$", re.MULTILINE)
 

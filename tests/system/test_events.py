@@ -151,7 +151,7 @@ def test_a_trace_goes_from_the_caller_through_every_event(api, receiver, identit
     trace = "0af7651916cd43dd8448eb211c80319c"
     api.make_webhooks(receiver, crm=Reply("eligible"))
     answer = api.anonymous().post(
-        "/privacy-request", [{"policy_key": "default_access_policy", "identity": {"email": identity()}}],
+        "/privacy-request", [{"policy_key": "default_erasure_policy", "identity": {"email": identity()}}],
         headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
     request_id = must(answer)["succeeded"][0]["id"]
     api.wait_status(request_id, "complete")

@@ -57,7 +57,7 @@ def test_an_endpoint_that_refuses_connections_fails_nothing_else(api, receiver, 
     api.make_connection("tickets", receiver.script("/tickets", Reply("eligible")))
     api.set_pre_approval(("crm", "crm"), ("down", "down"), ("tickets", "tickets"))
     created = must(api.anonymous().post("/privacy-request", [
-        {"policy_key": "default_access_policy", "identity": {"email": identity()}}]))
+        {"policy_key": "default_erasure_policy", "identity": {"email": identity()}}]))
     assert created["failed"] == []
     request_id = created["succeeded"][0]["id"]
     wait_until(lambda: len(receiver.replies) == 2, 15, "both others to reply")
@@ -88,7 +88,7 @@ def test_in_a_burst_the_first_are_complete_long_before_the_last_is_called(api, r
     api.make_webhooks(receiver, crm=Reply("eligible", answer=Answer(delay=0.4)))
     ids = []
     for _ in range(burst // bulk):
-        elements = [{"policy_key": "default_access_policy", "identity": {"email": identity()}}] * bulk
+        elements = [{"policy_key": "default_erasure_policy", "identity": {"email": identity()}}] * bulk
         ids += [created["id"] for created in must_all(api.anonymous().post("/privacy-request", elements))]
     query = "select extract(epoch from finished_processing_at)::float from privacy_request " \
             "where id = any(%s) and status = 'complete'"

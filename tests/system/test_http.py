@@ -47,8 +47,7 @@ def test_head_and_options(api):
 
 def test_what_is_not_there_yet_says_so_to_who_may_call_it(api):
     for method, path in (("POST", "/privacy-request/pri_1/requeue"), ("GET", "/user"), ("GET", "/messaging/config"),
-                         ("GET", "/connection_type"),
-                         ("GET", "/connection/x/dataset"), ("POST", "/drp/exercise")):
+                         ("POST", "/drp/exercise")):
         status, text = refusal(api.request(method, path))
         assert status == 501 and text.endswith(" is not available in this version.")
     assert api.anonymous().get("/user").status_code == 401

@@ -79,7 +79,7 @@ def test_the_list_after_a_run_is_changed_before_it_is_reached(api, receiver, und
 
 def test_one_that_moves_to_another_connection_is_called_there(api, receiver, under_way):
     request_id = under_way()
-    must(api.patch("/dsr/policy/default_access_policy/webhook/pre_execution/c",
+    must(api.patch("/dsr/policy/default_erasure_policy/webhook/pre_execution/c",
                    {"connection_config_key": "x", "direction": "two_way"}))
     receiver.let_go()
     api.wait_status(request_id, "complete")
@@ -89,7 +89,7 @@ def test_one_that_moves_to_another_connection_is_called_there(api, receiver, und
 
 def test_a_single_one_that_is_deleted_under_way(api, receiver, under_way):
     request_id = under_way()
-    must(api.delete("/dsr/policy/default_access_policy/webhook/pre_execution/c"))
+    must(api.delete("/dsr/policy/default_erasure_policy/webhook/pre_execution/c"))
     receiver.let_go()
     api.wait_status(request_id, "complete")
     assert order(receiver, request_id) == ["a", "b"]

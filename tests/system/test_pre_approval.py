@@ -297,7 +297,7 @@ def test_a_bare_request_s_body_has_every_member_too(api, receiver, identity):
     body = receiver.wait_calls(1, "/crm", request_id)[0].json
     assert set(body) == {"privacy_request_id", "privacy_request_status", "direction", "callback_type",
                          "identity", "policy_action", "privacy_request", "timestamp"}
-    assert body["policy_action"] == "access"
+    assert body["policy_action"] == "erasure"
     about = body["privacy_request"]
     assert len(about) == 28
     assert about["days_left"] == 45 and WITH_OFFSET.fullmatch(about["requested_at"])
@@ -313,7 +313,7 @@ def test_the_headers_are_the_contract_s(stack, api, receiver, identity):
     api.set_pre_approval(("crm", "crm"))
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     answer = api.anonymous().post(
-        "/privacy-request", [{"policy_key": "default_access_policy", "identity": {"email": identity()}}],
+        "/privacy-request", [{"policy_key": "default_erasure_policy", "identity": {"email": identity()}}],
         headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
     request_id = must_all(answer)[0]["id"]
     call = receiver.wait_calls(1, "/hook", request_id)[0]

@@ -231,14 +231,15 @@ def test_the_timeline_tells_decisions_in_order(api, receiver, identity):
     api.approve(one)
     api.wait_status(one, "complete")
     results = api.timeline(one)
-    assert list(results) == ["Triggered pre-approval webhooks", "Request approved", "Request finished"]
+    assert list(results) == ["Triggered pre-approval webhooks", "Request approved", "Access package upload",
+                             "Request finished"]
     [entry] = results["Triggered pre-approval webhooks"]
     assert set(entry) == {"connection_key", "collection_name", "fields_affected", "message", "action_type", "status",
                           "updated_at", "user_id", "saas_version"}
     assert entry["message"] == "Triggered pre-approval webhooks: crm"
     assert entry["status"] == "pre_approval_webhook_triggered"
     assert [results[group][0]["status"] for group in results] == [
-        "pre_approval_webhook_triggered", "approved", "finished"]
+        "pre_approval_webhook_triggered", "approved", "complete", "finished"]
 
 
 @pytest.mark.settings(DOCKET_WEBHOOK_RETRY_SCHEDULE="200ms")

@@ -52,7 +52,7 @@ def test_patch_adds_and_put_replaces(api):
      "execution.subject_identity_verification_required"),
     ({"notifications": {"send_request_completion_notification": True}},
      "notifications.send_request_completion_notification"),
-    ({"storage": {"active_default_storage_type": "s3"}}, "storage.active_default_storage_type"),
+    ({"storage": {"active_default_storage_type": "gcs"}}, "storage.active_default_storage_type"),
     ({"security": {"cors_origins": ["https://example.com"]}}, "security.cors_origins"),
     ({"admin_ui": {"enabled": True}}, "admin_ui"),
     ({"default_policies": {"access": "x"}}, "default_policies")])
@@ -102,6 +102,11 @@ def destination(**more):
     return {"name": "My Disk", "type": "local", "details": {"naming": "request_id"}} | more
 
 
+def bucket(format="json", **details):
+    return {"name": "My Bucket", "type": "s3", "format": format,
+            "details": {"auth_method": "secret_keys", "bucket": "packages"} | details}
+
+
 @pytest.fixture
 def storage(api):
     """PATCH, and what it made is gone after the test."""
@@ -125,11 +130,12 @@ def test_a_destination_is_made_shown_changed_and_deleted(api, storage):
 
 def test_elements_that_fail_keep_none_back(storage):
     must_all(storage(destination()))
-    result = must(storage(destination(), destination(name="S3", type="s3", details={"bucket": "b"}),
-                          destination(name="!"), destination(name="Second")))
+    result = must(storage(destination(), destination(name="G", type="gcs", details={"bucket": "b"}),
+                          bucket(auth_method="automatic"), destination(name="!"), destination(name="Second")))
     assert [item["key"] for item in result["succeeded"]] == ["second"]
     assert [item["message"] for item in result["failed"]] == [
-        clash("my_disk", "StorageConfig"), "Storage of type 's3' is not available in this version.",
+        clash("my_disk", "StorageConfig"), "Storage of type 'gcs' is not available in this version.",
+        "Storage with auth_method 'automatic' is not available in this version.",
         "StorageConfig requires a key: none can be made of its name."]
 
 
@@ -176,10 +182,84 @@ def test_the_local_default_is_there_for_who_asks(api):
 
 
 def test_other_defaults_are_not_there(api):
-    assert refusal(api.get("/storage/default/s3")) == (404, "No default config for storage type s3.")
+    assert refusal(api.get("/storage/default/gcs")) == (404, "No default config for storage type gcs.")
     assert errors(api.get("/storage/default/tape"))[0][:2] == ("enum", ["path", "storage_type"])
-    assert refusal(api.put("/storage/default", {"type": "s3", "details": {}})) == (
-        501, "Storage of type 's3' is not available in this version.")
+    assert refusal(api.put("/storage/default", {"type": "gcs", "details": {}})) == (
+        501, "Storage of type 'gcs' is not available in this version.")
+
+
+def test_a_bucket_is_made_shown_and_changed(api, storage):
+    made, = must_all(storage(bucket(format="csv", endpoint_url="http://minio.example.com:9000", max_retries=2)))
+    assert made == {"name": "My Bucket", "key": "my_bucket", "type": "s3", "format": "csv", "is_default": False,
+                    "details": {"auth_method": "secret_keys", "bucket": "packages", "naming": "request_id",
+                                "max_retries": 2, "endpoint_url": "http://minio.example.com:9000"}}
+    assert must(api.get("/storage/config/my_bucket")) == made
+    changed, = must_all(storage(bucket(region="eu-central-1") | {"key": "my_bucket"}))
+    assert changed["details"] == {"auth_method": "secret_keys", "bucket": "packages", "naming": "request_id",
+                                  "max_retries": 0, "region": "eu-central-1"}
+
+
+@pytest.mark.parametrize("details, type_, where", [
+    ({"bucket": "a/b"}, "value_error", ["bucket"]),
+    ({"bucket": "../b"}, "value_error", ["bucket"]),
+    ({"bucket": "ab"}, "string_too_short", ["bucket"]),
+    ({"auth_method": "magic"}, "enum", ["auth_method"]),
+    ({"max_retries": 11}, "less_than_equal", ["max_retries"]),
+    ({"region": "eu central"}, "value_error", ["region"]),
+    ({"endpoint_url": "ftp://example.com"}, "value_error", ["endpoint_url"]),
+    ({"endpoint_url": "https://example.com/?a=b"}, "value_error", ["endpoint_url"]),
+    ({"other": 1}, "extra_forbidden", ["other"])])
+def test_a_bucket_that_can_not_be_is_refused(storage, details, type_, where):
+    assert [error[:2] for error in errors(storage(bucket(**details)))] == [
+        (type_, ["body", 0, "details", *where])]
+
+
+def test_secrets_of_a_bucket_are_kept_and_never_shown(api, storage, db):
+    must_all(storage(bucket()))
+    path = "/storage/config/my_bucket/secret"
+    assert errors(api.put(path, {"aws_access_key_id": "", "x": 1})) == [
+        ("string_too_short", ["body", "aws_access_key_id"], "String should have at least 1 character"),
+        ("missing", ["body", "aws_secret_access_key"], "Field required"),
+        ("extra_forbidden", ["body", "x"], "Extra inputs are not permitted")]
+    secrets = {"aws_access_key_id": "AKIA1", "aws_secret_access_key": "very-secret", "region_name": "eu-central-1"}
+    assert must(api.put(path, secrets)) == {"msg": "Secrets updated for StorageConfig with key: my_bucket.",
+                                            "test_status": None, "failure_reason": None}
+    assert "very-secret" not in api.get("/storage/config/my_bucket").text
+    sealed = db.execute("select secrets from storage where key = 'my_bucket'").fetchone()[0]
+    assert sealed and b"very-secret" not in bytes(sealed)
+    must_all(storage(destination(key="my_bucket")))  # another type: they are of no use to it
+    assert db.execute("select secrets from storage where key = 'my_bucket'").fetchone()[0] is None
+
+
+@pytest.fixture
+def bucket_default(api, db):
+    yield
+    must(api.delete("/config"))
+    db.execute("delete from storage where key = 'default_storage_config_s3'")
+
+
+def test_a_bucket_may_be_the_active_default(api, bucket_default):
+    def status():
+        return must(api.get("/storage/default/status"))
+
+    must(api.patch("/config", {"storage": {"active_default_storage_type": "s3"}}))
+    assert status() == {"config_status": "not configured",
+                        "detail": "The active default storage has no configuration."}
+    assert refusal(api.get("/storage/default/active")) == (404, "No default config for storage type s3.")
+    made = must(api.put("/storage/default", {"type": "s3", "format": "html", "details": bucket()["details"]}))
+    assert (made["name"], made["is_default"], made["format"]) == ("Default Storage Config [s3]", True, "html")
+    assert must(api.get("/storage/default/active")) == must(api.get("/storage/default/s3")) == made
+    assert status()["detail"] == "The active default storage has no secrets."
+    assert must(api.put("/storage/default/s3/secret", {"aws_access_key_id": "a", "aws_secret_access_key": "b"})) == {
+        "msg": "Secrets updated for default config of storage type: s3.", "test_status": None, "failure_reason": None}
+    assert status() == {"config_status": "configured", "detail": "The active default storage is configured."}
+
+
+def test_a_default_without_secrets_has_none_to_set(api):
+    must(api.get("/storage/default/local"))
+    assert refusal(api.put("/storage/default/local/secret", {})) == (400, "Storage of type 'local' has no secrets.")
+    assert refusal(api.put("/storage/default/gcs/secret", {})) == (404, "No default config for storage type gcs.")
+    assert_scope(api, "PUT", "/storage/default/s3/secret", "storage:create_or_update")
 
 
 def test_scopes(api):

@@ -140,6 +140,67 @@ def test_a_pause_that_is_over_is_told_in_the_contract_s_words(api, gates):
     assert next_step(api, one) == (f"/privacy-request/{one}/retry", failed_at("pre_webhooks"))
 
 
+# --- collections -------------------------------------------------------------------------------------
+
+# id, needs, state, begun, worker, due: as a worker leaves them.
+TASKS = [
+    ("access:shop:customer", [], "complete", True, None, None),
+    ("access:shop:orders", ["access:shop:customer"], "waiting", True, "w1", "2999-01-01"),
+    ("access:crm:contact", ["access:shop:customer"], "waiting", True, None, "2999-01-01"),
+    ("access:desk:ticket", ["access:crm:contact", "access:shop:orders"], "waiting", False, None, None),
+    ("access:mail:list", [], "skipped", True, None, None),
+    ("access:pay:card", [], "failed", True, None, None),
+    ("package:all", ["access:shop:orders"], "waiting", True, "w1", "2999-01-01"),
+]
+
+
+@pytest.fixture
+def collected(api, identity, db):
+    """A request with tasks in each state; it is pending itself, so that no worker touches them."""
+    request_id = api.create_request(identity())["id"]
+    for place, (task, needs, state, begun, worker, due) in enumerate(TASKS):
+        action, dataset, collection = (task.split(":") + [None])[:3]
+        db.execute(
+            "insert into request_task (request_id, id, action, place, connection_key, dataset, collection, needs, "
+            "state, run, due_at, worker, created_at, started_at) values (%s, %s, %s, %s, 'db', %s, %s, %s, %s, 0, %s, %s,"
+            " now(), case when %s then now() end)",
+            (request_id, task, action, place, collection and dataset, collection, needs, state, due, worker, begun))
+    yield request_id
+    db.execute("delete from request_task where request_id = %s", (request_id,))
+
+
+def test_what_is_being_collected_is_told(api, collected):
+    """Of each collection that was begun; a package tells only how it ended."""
+    groups = api.timeline(collected)
+    assert {name: [entry["collection_name"] for entry in entries] for name, entries in groups.items()
+            if name != "Triggered pre-approval webhooks"} == {
+        "shop": ["customer", "orders"], "crm": ["contact"], "mail": ["list"], "pay": ["card"]}
+    entry = groups["crm"][0]
+    assert {name: entry[name] for name in ("connection_key", "message", "action_type", "status")} == {
+        "connection_key": "db", "message": "starting", "action_type": "access", "status": "in_processing"}
+    log = must(api.get(f"/privacy-request/{collected}/log"))["items"]
+    assert ("crm", "contact", "db", "starting") in [
+        (item["dataset_name"], item["collection_name"], item["connection_key"], item["message"]) for item in log]
+
+
+def test_each_dataset_has_the_worst_status_of_its_collections(api, collected):
+    assert api.find(collected, verbose=True)["task_status_by_dataset"] == {
+        "crm": "retrying", "desk": "pending", "mail": "skipped", "pay": "error", "shop": "in_processing"}
+
+
+def test_tasks_are_listed_with_what_comes_before_and_after(api, collected):
+    tasks = must(api.get(f"/privacy-request/{collected}/tasks"))
+    assert [(task["collection_address"], task["status"]) for task in tasks] == [
+        ("shop:customer", "complete"), ("shop:orders", "in_processing"), ("crm:contact", "retrying"),
+        ("desk:ticket", "pending"), ("mail:list", "skipped"), ("pay:card", "error")]
+    assert tasks[0] | {"created_at": None, "updated_at": None} == {
+        "id": "access:shop:customer", "collection_address": "shop:customer", "created_at": None, "updated_at": None,
+        "upstream_tasks": [], "downstream_tasks": ["crm:contact", "shop:orders"], "action_type": "access",
+        "status": "complete"}
+    assert tasks[3]["upstream_tasks"] == ["crm:contact", "shop:orders"]
+    assert all(re.fullmatch(TIME, task[when]) for task in tasks for when in ("created_at", "updated_at"))
+
+
 # --- who is waited for -------------------------------------------------------------------------------
 
 

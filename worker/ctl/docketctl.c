@@ -17,7 +17,10 @@ static const struct verb {
       "bring the database's schema up to date; --wait for the database first", true, migrate_verb },
     { "topics", "", "create the topics that are missing, and list them", true, topics_verb },
     { "config", "--markdown", "print the page of all settings", false, config_verb },
-    { "keys", "new", "print fresh keys, as lines of the configuration file", false, keys_verb },
+    { "keys", "new | rewrap",
+      "print fresh keys, as lines of the configuration file; seal anew what older keys of the ring seal", false,
+      keys_verb },
+    { "forget", "REQUEST...", "destroy the keys of requests that have ended", true, forget_verb },
 };
 
 int verb_usage(const char *usage, struct err *err)

@@ -38,9 +38,10 @@ int keys_verb(const struct config *config, char **args, struct err *err)
 {
     char id[32], text[KEY_CHARS];
 
-    (void)config;
+    if (args[0] && !strcmp(args[0], "rewrap") && !args[1])
+        return rewrap_verb(config, err);
     if (!args[0] || strcmp(args[0], "new") != 0 || args[1])
-        return verb_usage("keys new", err);
+        return verb_usage("keys new | rewrap", err);
     if (sodium_init() < 0)
         abort();
     printf(

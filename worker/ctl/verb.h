@@ -12,11 +12,13 @@
 struct config;
 
 int migrate_verb(const struct config *config, char **args, struct err *err);
+int forget_verb(const struct config *config, char **args, struct err *err);
 int topics_verb(const struct config *config, char **args, struct err *err);
 
 /* These run without a configuration: `config` is NULL. */
 int config_verb(const struct config *config, char **args, struct err *err);
 int keys_verb(const struct config *config, char **args, struct err *err);
+int rewrap_verb(const struct config *config, struct err *err); /* of keys; NULL: it reads the configuration itself */
 
 /* "usage: docketctl <usage>" */
 int verb_usage(const char *usage, struct err *err);

@@ -25,6 +25,9 @@ static struct picture *picture_of_webhooks(void)
 #define CRM_ERROR "Webhook 'crm' returned an error: Client call failed with status code "
 #define GONE "\"webhook_id\":\"pre_7\",\"webhook_key\":\"old_key\""
 
+#define ORDERS \
+    "\"action\":\"access\",\"connection_key\":\"db\",\"dataset\":\"shop\",\"collection\":\"orders\""
+
 /* Each type in each of its shapes. No group: it tells nothing. */
 static const struct {
     enum event_type type;
@@ -143,6 +146,32 @@ static const struct {
       "No rule.", NULL },
     { EVENT_FAILED, "{\"step\":\"pre_webhooks\",\"log\":\"Webhook: crm\",\"message\":\"" CRM_ERROR "'500'\"}",
       "Webhook: crm", "error", CRM_ERROR "'500'", NULL },
+    { EVENT_INPUT_REQUIRED, "{\"status\":\"requires_input\",\"awaited\":\"access:crm,erasure:old.erp\"}",
+      "Manual input", "awaiting_processing", "The request waits for manual input: crm (access), old.erp (erasure)",
+      NULL },
+    { EVENT_INPUT_REQUIRED, "{\"awaited\":\"\"}", "Manual input", "awaiting_processing",
+      "The request waits for manual input: none", NULL },
+    { EVENT_INPUT_GIVEN, "{\"connection_key\":\"crm\",\"action\":\"access\",\"by\":\"user\",\"user_id\":\"fid_1\"}",
+      "Manual input", "complete", "Manual input was given for connection 'crm' (access)", "fid_1" },
+    { EVENT_INPUT_COMPLETED, "{\"by\":\"client\",\"user_id\":null}", "Manual input", "complete",
+      "All manual input is there. The request goes on", NULL },
+    { EVENT_INPUT_COMPLETED, "{\"by\":\"system\",\"user_id\":null}", "Manual input", "complete",
+      "No manual input is waited for any more. The request goes on", "system" },
+    { EVENT_TASKS_PLANNED, "{\"request_id\":\"pri_1\",\"action\":\"access\"}", "Dataset reference validation",
+      "complete", "Dataset reference validation successful for privacy request: pri_1", NULL },
+    { EVENT_TASK_COMPLETED, "{" ORDERS ",\"message\":\"success - retrieved 2 records\"}", "shop", "complete",
+      "success - retrieved 2 records", NULL },
+    { EVENT_TASK_COMPLETED,
+      "{\"action\":\"package\",\"rule_key\":\"all\","
+      "\"message\":\"Access package upload successful for privacy request.\"}",
+      "Access package upload", "complete", "Access package upload successful for privacy request.", NULL },
+    { EVENT_TASK_SKIPPED, "{" ORDERS ",\"message\":\"No table.\"}", "shop", "skipped", "No table.", NULL },
+    { EVENT_TASK_RETRIED, "{" ORDERS "}", "shop", "retrying", "retrying", NULL },
+    { EVENT_TASK_RETRIED, "{" ORDERS ",\"message\":\"Away.\"}", "shop", "retrying", "Away.", NULL },
+    { EVENT_TASK_FAILED, "{" ORDERS ",\"message\":\"Away.\"}", "shop", "error", "Away.", NULL },
+    { EVENT_FORGOTTEN, "{\"by\":\"retention\"}", "Request forgotten", "forgotten", "Its time was over", NULL },
+    { EVENT_FORGOTTEN, "{\"by\":\"operator\"}", "Request forgotten", "forgotten", "By an operator", NULL },
+    { EVENT_FORGOTTEN, "{\"by\":\"client\"}", "Request forgotten", "forgotten", "", NULL },
     { EVENT_FAILED, "{\"message\":\"No word.\"}", "Privacy request processing", "error", "No word.", NULL },
 };
 
@@ -172,7 +201,7 @@ static void each_event_is_told_in_the_contract_s_words(void **state)
 
         assert_non_null(data);
         seen[told[i].type] = true;
-        assert_int_equal(timeline_entry_make(&event, &entry), told[i].group != NULL);
+        assert_int_equal(entry_make(&event, &entry), told[i].group != NULL);
         assert_text(entry.group, told[i].group);
         assert_text(entry.status, told[i].status);
         assert_text(entry.message, told[i].message);
@@ -191,9 +220,78 @@ static void a_call_that_the_request_failed_by_is_told_by_that_failure_alone(void
     struct timeline_event event = { .type = EVENT_WEBHOOK_GIVEN_UP, .data = data, .arena = test->arena };
     struct timeline_entry entry;
 
-    assert_true(timeline_entry_make(&event, &entry));
+    assert_true(entry_make(&event, &entry));
     event.failed = true;
-    assert_false(timeline_entry_make(&event, &entry));
+    assert_false(entry_make(&event, &entry));
+}
+
+static void a_failure_that_a_task_told_is_not_told_again(void **state)
+{
+    _cleanup_(json_object_putp) json_object *data = json_tokener_parse("{\"step\":\"access\"}");
+    struct test *test = *state;
+    struct timeline_event event = { .type = EVENT_FAILED, .data = data, .arena = test->arena };
+    struct timeline_entry entry;
+
+    assert_true(entry_make(&event, &entry));
+    event.failed = true;
+    assert_false(entry_make(&event, &entry));
+}
+
+static void entries_keep(void *context, const struct timeline_entry *entry)
+{
+    struct timeline_entry **next = context;
+
+    *(*next)++ = *entry;
+}
+
+static void a_collection_is_told_with_all_that_is_known_of_it(void **state)
+{
+    _cleanup_(json_object_putp) json_object *data =
+        json_tokener_parse("{" ORDERS ",\"message\":\"m\",\"fields_affected\":[{\"path\":\"shop:orders:id\"}]}");
+    struct test *test = *state;
+    struct timeline_event event = { .type = EVENT_TASK_COMPLETED, .data = data, .arena = test->arena };
+    struct timeline_entry entries[2], *next = entries;
+
+    timeline_tell(&event, entries_keep, &next);
+    assert_int_equal(next - entries, 1);
+    assert_string_equal(entries[0].connection_key, "db");
+    assert_string_equal(entries[0].collection, "orders");
+    assert_string_equal(entries[0].action_type, "access");
+    assert_int_equal(json_object_array_length(entries[0].fields), 1);
+    event.type = EVENT_UNKNOWN;
+    event.begun = true;
+    next = entries;
+    timeline_tell(&event, entries_keep, &next);
+    assert_int_equal(next - entries, 1);
+    assert_string_equal(entries[0].group, "shop");
+    assert_string_equal(entries[0].status, "in_processing");
+    assert_string_equal(entries[0].message, "starting");
+}
+
+static void a_plan_is_told_with_what_is_not_reached_and_why(void **state)
+{
+    _cleanup_(json_object_putp) json_object *data = json_tokener_parse(
+        "{\"request_id\":\"pri_1\",\"action\":\"access\",\"skips\":[{\"address\":\"a:b\",\"reason\":\"\"},"
+        "{\"address\":\"a:c\",\"reason\":\"Skipping\"}]}");
+    static const char *const expected[][4] = {
+        { "Dataset reference validation", NULL, "complete",
+          "Dataset reference validation successful for privacy request: pri_1" },
+        { "Dataset traversal", NULL, "complete", "Traversal successful for privacy request: pri_1" },
+        { "Dataset traversal", "a.c", "skipped", "Skipping" },
+    };
+    struct test *test = *state;
+    struct timeline_event event = { .type = EVENT_TASKS_PLANNED, .data = data, .arena = test->arena };
+    struct timeline_entry entries[8], *next = entries;
+
+    timeline_tell(&event, entries_keep, &next);
+    assert_int_equal(next - entries, COUNT_OF(expected));
+    for (size_t i = 0; i < COUNT_OF(expected); i++) {
+        assert_string_equal(entries[i].group, expected[i][0]);
+        assert_text(entries[i].collection, expected[i][1]);
+        assert_string_equal(entries[i].status, expected[i][2]);
+        assert_string_equal(entries[i].message, expected[i][3]);
+        assert_string_equal(entries[i].action_type, "access");
+    }
 }
 
 static void every_telling_is_whole(void **state)
@@ -247,6 +345,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_event_is_told_in_the_contract_s_words),
         TEST(a_call_that_the_request_failed_by_is_told_by_that_failure_alone),
+        TEST(a_failure_that_a_task_told_is_not_told_again),
+        TEST(a_collection_is_told_with_all_that_is_known_of_it),
+        TEST(a_plan_is_told_with_what_is_not_reached_and_why),
         TEST(every_telling_is_whole),
         TEST(a_group_has_a_thousand_entries_at_the_most),
         TEST(a_page_of_the_log_has_its_own_and_counts_all),

@@ -4,7 +4,8 @@
 
 /* Pictures made by hand: what catalog_load() makes of the database is held by the system tests. */
 static const struct catalog_connection connections[] = { { .id = "con_1", .key = "one" }, { .id = "con_2", .key = "two" } };
-static const struct catalog_rule consent = { "rul_1", "c", "consent" }, erasure = { "rul_2", "e", "erasure" };
+static const struct catalog_rule consent = { .id = "rul_1", .key = "c", .action_type = "consent" };
+static const struct catalog_rule erasure = { .id = "rul_2", .key = "e", .action_type = "erasure" };
 static const struct catalog_policy policies[] = {
     { .id = "pol_1", .key = "zebra", .rules = &erasure, .rule_count = 1 },
     { .id = "pol_2", .key = "apple", .rules = &consent, .rule_count = 1 },
@@ -54,6 +55,30 @@ static void everything_is_found_by_its_name_and_nothing_else_is(void **state)
     assert_null(catalog_webhook_by_id(catalog, NULL));
     assert_null(catalog_connection_by_id(catalog, "con_3"));
     assert_null(catalog_client_by_id(catalog, ""));
+}
+
+static void people_are_asked_for_what_the_policy_does_and_the_connection_may(void **state)
+{
+    static const char *const labels[] = { "a", "b" }, *const other[] = { "a", "c" };
+    static const struct catalog_manual manual = { "acc_1", labels, 2, labels, 1 }, empty = { .id = "acc_2" };
+    struct catalog_connection connection = { .manual = &manual, .does_access = true, .does_erasure = true };
+    struct catalog_form access = catalog_form(&manual, "access"), confirmed = catalog_form(&manual, "erasure");
+
+    (void)state;
+    assert_true(catalog_asks(&connection, &policies[0], "erasure"));
+    assert_false(catalog_asks(&connection, &policies[0], "access"));
+    connection.does_erasure = false;
+    assert_false(catalog_asks(&connection, &policies[0], "erasure"));
+    connection = (struct catalog_connection){ .manual = &manual, .does_erasure = true, .disabled = true };
+    assert_false(catalog_asks(&connection, &policies[0], "erasure"));
+    connection = (struct catalog_connection){ .manual = &empty, .does_erasure = true };
+    assert_false(catalog_asks(&connection, &policies[0], "erasure"));
+    connection.manual = NULL;
+    assert_false(catalog_asks(&connection, &policies[0], "erasure"));
+    assert_true(catalog_form_is(&access, labels, 2));
+    assert_false(catalog_form_is(&access, labels, 1));
+    assert_false(catalog_form_is(&access, other, 2));
+    assert_true(catalog_form_is(&confirmed, other, 1));
 }
 
 static void an_empty_catalog_has_nothing(void **state)
@@ -108,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(everything_is_found_by_its_name_and_nothing_else_is),
+        TEST(people_are_asked_for_what_the_policy_does_and_the_connection_may),
         TEST(an_empty_catalog_has_nothing),
         TEST(approval_is_by_setting_action_and_webhooks),
         TEST(the_last_reference_takes_it_along),

@@ -93,7 +93,7 @@ static void every_setting_has_help_a_reader_and_a_name_of_its_own(void **state)
         assert_true(strlen(rows[i].help) > 5);
         assert_true(!strncmp(rows[i].name, "DOCKET_", 7));
         assert_true(strlen(rows[i].programs) >= 1);
-        assert_true(strspn(rows[i].programs, "acwk") == strlen(rows[i].programs));
+        assert_true(strspn(rows[i].programs, "acwkK") == strlen(rows[i].programs));
         for (size_t j = 0; j < i; j++)
             assert_string_not_equal(rows[i].name, rows[j].name);
     }
@@ -171,6 +171,19 @@ static void what_a_program_does_not_read_is_neither_needed_nor_looked_at(void **
     assert_int_equal(load(test, CONFIG_WORKER, NULL, &config), 0);
     assert_null(config->root_client_id);
     assert_int_equal(config->http_threads, 0);
+}
+
+static void what_a_program_may_be_without_is_read_when_it_is_there(void **state)
+{
+    struct test *test = *state;
+    _cleanup_(config_freep) struct config *with = NULL;
+    _cleanup_(config_freep) struct config *without = NULL;
+
+    assert_int_equal(load(test, CONFIG_CTL, NULL, &with), 0);
+    assert_non_null(with->sealing_keys);
+    unsetenv("DOCKET_SEALING_KEYS");
+    assert_int_equal(load(test, CONFIG_CTL, NULL, &without), 0);
+    assert_null(without->sealing_keys);
 }
 
 static void
@@ -361,6 +374,7 @@ int main(void)
         CONFIG_TEST(help_shows_what_the_program_reads_and_nothing_else),
         CONFIG_TEST(each_type_is_read),
         CONFIG_TEST(what_a_program_does_not_read_is_neither_needed_nor_looked_at),
+        CONFIG_TEST(what_a_program_may_be_without_is_read_when_it_is_there),
         CONFIG_TEST(the_environment_goes_before_the_named_file_before_the_file_before_the_default),
         CONFIG_TEST(what_is_not_allowed_is_refused_with_what_is),
         CONFIG_TEST(a_secret_is_never_told),

@@ -3,7 +3,7 @@
 #include <json-c/json.h>
 #include <sodium.h>
 
-#include "common/event.h"
+#include "common/event.c"
 
 static void every_type_has_a_word_that_leads_back(void **state)
 {
@@ -48,6 +48,114 @@ static void payloads_are_json_whatever_a_key_holds(void **state)
     assert_member(payload, "next_attempt_at", "\"2023-11-14T22:13:20.000000Z\"");
     payload = event_pre_approval_requested(test->arena, "pri_1", &webhook, 1);
     assert_member(payload, "status", "\"awaiting_pre_approval\"");
+}
+
+static void assert_no_member(const char *payload, const char *name)
+{
+    json_object *data = json_tokener_parse(payload);
+
+    assert_non_null(data);
+    assert_false(json_object_object_get_ex(data, name, NULL));
+    json_object_put(data);
+}
+
+static void input_that_is_required_sets_the_status_when_it_is_told_first(void **state)
+{
+    struct test *test = *state;
+    const char *payload = event_input_required(test->arena, "pri_1", PR_REQUIRES_INPUT, "access:a,erasure:a");
+
+    assert_string_equal(payload, "{\"request_id\":\"pri_1\",\"status\":\"requires_input\","
+                                 "\"awaited\":\"access:a,erasure:a\"}");
+    payload = event_input_required(test->arena, "pri_1", PR_NONE, "access:a");
+    assert_no_member(payload, "status");
+    assert_member(payload, "awaited", "\"access:a\"");
+}
+
+static void input_is_told_without_what_was_filled_in(void **state)
+{
+    struct test *test = *state;
+
+    assert_string_equal(event_input_given(test->arena, "pri_1", "archive", "erasure", "user", "fid_1"),
+                        "{\"request_id\":\"pri_1\",\"connection_key\":\"archive\",\"action\":\"erasure\","
+                        "\"by\":\"user\",\"user_id\":\"fid_1\"}");
+    assert_string_equal(event_input_completed(test->arena, "pri_1", "system", NULL),
+                        "{\"request_id\":\"pri_1\",\"status\":\"in_processing\",\"by\":\"system\","
+                        "\"user_id\":null}");
+    assert_string_equal(event_forgotten(test->arena, "pri_1", "retention"),
+                        "{\"request_id\":\"pri_1\",\"by\":\"retention\"}");
+}
+
+static void a_task_is_told_with_what_there_is_to_tell(void **state)
+{
+    struct test *test = *state;
+    struct event_task task = { .task_id = "access:shop:orders",
+                               .action = "access",
+                               .dataset = "shop",
+                               .row_count = 0,
+                               .fields = "[{\"path\":\"shop:orders:id\"}]",
+                               .next_try_at = (usec_t)1700000000 * USEC_PER_S };
+    const char *payload = event_task(test->arena, "pri_1", &task);
+
+    assert_member(payload, "row_count", "0");
+    assert_member(payload, "fields_affected", "[{\"path\":\"shop:orders:id\"}]");
+    assert_member(payload, "next_try_at", "\"2023-11-14T22:13:20.000000Z\"");
+    assert_no_member(payload, "connection_key");
+    task = (struct event_task){
+        "package:all", "package", .rule_key = "all", .row_count = -1, .next_try_at = USEC_NONE,
+    };
+    assert_string_equal(event_task(test->arena, "pri_1", &task),
+                        "{\"request_id\":\"pri_1\",\"task_id\":\"package:all\",\"action\":\"package\","
+                        "\"rule_key\":\"all\"}");
+}
+
+static void fields_too_long_for_a_broker_are_left_out(void **state)
+{
+    struct test *test = *state;
+    char *fields = arena_alloc(test->arena, EVENT_LIST_BYTES + 2);
+    struct event_task task = { "access:a:b", "access", .row_count = -1, .fields = fields, .next_try_at = USEC_NONE };
+
+    memset(fields, ' ', EVENT_LIST_BYTES + 1);
+    fields[0] = '[';
+    fields[EVENT_LIST_BYTES - 1] = ']';
+    fields[EVENT_LIST_BYTES] = '\0';
+    assert_member(event_task(test->arena, "pri_1", &task), "fields_affected", "[]");
+    fields[EVENT_LIST_BYTES] = ' ';
+    fields[EVENT_LIST_BYTES + 1] = '\0';
+    assert_no_member(event_task(test->arena, "pri_1", &task), "fields_affected");
+}
+
+static void a_plan_lists_its_tasks_and_what_is_not_reached(void **state)
+{
+    static const char *const ids[] = { "access:a:b", "package:all" };
+    static const struct event_skip skips[] = { { "a:c", "" }, { "a:d", "no \"key\"" } };
+    struct test *test = *state;
+
+    assert_string_equal(event_tasks_planned(test->arena, "pri_1", "access", ids, 2, skips, 2),
+                        "{\"request_id\":\"pri_1\",\"action\":\"access\",\"task_count\":2,\"skip_count\":2,"
+                        "\"tasks\":[\"access:a:b\",\"package:all\"],"
+                        "\"skips\":[{\"address\":\"a:c\",\"reason\":\"\"},"
+                        "{\"address\":\"a:d\",\"reason\":\"no \\\"key\\\"\"}]}");
+    assert_string_equal(event_tasks_planned(test->arena, "pri_1", "erasure", NULL, 0, NULL, 0),
+                        "{\"request_id\":\"pri_1\",\"action\":\"erasure\",\"task_count\":0,\"skip_count\":0,"
+                        "\"tasks\":[],\"skips\":[]}");
+}
+
+static void a_plan_too_long_for_a_broker_ends_early_and_counts_all(void **state)
+{
+    enum { MANY = 50000 };
+    struct test *test = *state;
+    const char **ids = arena_alloc(test->arena, MANY * sizeof(*ids));
+    struct event_skip *skips = arena_alloc(test->arena, MANY * sizeof(*skips));
+    const char *payload;
+
+    for (int i = 0; i < MANY; i++) {
+        ids[i] = "access:a_dataset:a_collection";
+        skips[i] = (struct event_skip){ "a_dataset:a_collection", "" };
+    }
+    payload = event_tasks_planned(test->arena, "pri_1", "access", ids, MANY, skips, MANY);
+    assert_member(payload, "task_count", "50000");
+    assert_member(payload, "skip_count", "50000");
+    assert_in_range(strlen(payload), EVENT_LIST_BYTES, EVENT_PAYLOAD_BYTES - 1024);
 }
 
 static void a_delivery_s_id_is_the_same_for_all_attempts_and_has_no_dot(void **state)
@@ -109,6 +217,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_has_a_word_that_leads_back),
         TEST(payloads_are_json_whatever_a_key_holds),
+        TEST(input_that_is_required_sets_the_status_when_it_is_told_first),
+        TEST(input_is_told_without_what_was_filled_in),
+        TEST(a_task_is_told_with_what_there_is_to_tell),
+        TEST(fields_too_long_for_a_broker_are_left_out),
+        TEST(a_plan_lists_its_tasks_and_what_is_not_reached),
+        TEST(a_plan_too_long_for_a_broker_ends_early_and_counts_all),
         TEST(a_delivery_s_id_is_the_same_for_all_attempts_and_has_no_dot),
         TEST(a_trace_goes_on_and_a_bad_one_begins_anew),
         TEST(row_ids_are_a_prefix_and_a_uuid4),

@@ -52,6 +52,46 @@ static void answer_away(struct http_call *call)
     http_answer_err(call, &err);
 }
 
+/* A streamed answer of `left` bytes, or one that fails when that many were read. */
+struct source {
+    size_t left;
+    bool fails;
+};
+static atomic_int open_sources;
+
+static int64_t source_read(void *context, void *buffer, size_t size, struct err *err)
+{
+    struct source *source = context;
+    size_t count = size < source->left ? size : source->left;
+
+    memset(buffer, 's', count);
+    source->left -= count;
+    return count || !source->fails ? (int64_t)count : err_cause(err, ERR_UNAVAILABLE, "the source is away");
+}
+
+static void source_close(void *context)
+{
+    free(context);
+    atomic_fetch_sub(&open_sources, 1);
+}
+
+static void answer_stream(struct http_call *call)
+{
+    struct source *source = calloc(1, sizeof(*source)); /* cmocka's is for one thread */
+    const char *fails = http_query(call, "fails");
+    struct err err;
+
+    assert_non_null(source);
+    source->left = (size_t)atoll(http_query(call, "bytes"));
+    source->fails = fails;
+    atomic_fetch_add(&open_sources, 1);
+    call->status = 200;
+    call->content_type = "text/plain";
+    http_set_header(call, "Content-Disposition", "attachment");
+    if (http_answer_stream(call, &(struct stream_source){ source_read, source_close, source }, &err) < 0)
+        http_answer_err(call, &err);
+}
+
 static void on_test_call(struct http_call *call, void *context)
 {
     struct fixture *fixture = context;
@@ -64,6 +104,8 @@ static void on_test_call(struct http_call *call, void *context)
         assert_int_equal(pthread_create(&fixture->late, NULL, late, call), 0);
     } else if (!strcmp(call->path, "/long")) {
         answer_long(call);
+    } else if (!strcmp(call->path, "/stream")) {
+        answer_stream(call);
     } else if (!strcmp(call->path, "/away")) {
         answer_away(call);
     } else {
@@ -76,9 +118,10 @@ static int start(void **state)
     struct fixture *fixture = test_calloc(1, sizeof(*fixture));
     const struct httpd_options options = { .listen = "127.0.0.1:0",
                                            .threads = 2,
-                                           .connections = 64,
+                                           .connections = 100,
                                            .body_bytes = BODY_BYTES,
                                            .idle_timeout = 10 * USEC_PER_S,
+                                           .stream_threads = 2,
                                            .handler = on_test_call,
                                            .context = fixture };
     struct err err;
@@ -292,6 +335,107 @@ static void head_is_told_the_length_and_no_body(void **state)
     assert_null(strstr(answer, "xxx"));
 }
 
+static int dial_stream(const struct fixture *fixture, const char *method, const char *query)
+{
+    char request[128];
+    int fd = dial(fixture);
+    int length = snprintf(request, sizeof(request), "%s /stream?%s HTTP/1.0\r\n" HOST "\r\n", method, query);
+
+    assert_int_equal(send(fd, request, (size_t)length, MSG_NOSIGNAL), length);
+    return fd;
+}
+
+/* Bytes of the answer's body; *whole: the connection was ended and not reset. */
+static size_t read_stream(int fd, bool *whole)
+{
+    static char text[ANSWER_BYTES];
+    size_t count = 0;
+    ssize_t got;
+
+    while ((got = recv(fd, text, sizeof(text), 0)) > 0)
+        for (ssize_t i = 0; i < got; i++)
+            count += text[i] == 's';
+    *whole = got == 0;
+    close(fd);
+    return count;
+}
+
+static void wait_sources(int count)
+{
+    for (int i = 0; i < 500 && atomic_load(&open_sources) != count; i++)
+        usleep(10 * 1000);
+    assert_int_equal(atomic_load(&open_sources), count);
+}
+
+/* HTTP/1.0: the end of the connection is that of the answer. */
+static void a_streamed_answer_comes_whole_whatever_its_size(void **state)
+{
+    static const size_t sizes[] = { 0, 1, STREAM_PIECE_BYTES, STREAM_PIECE_BYTES + 1, 5000000 };
+    char query[64];
+    bool whole;
+
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        snprintf(query, sizeof(query), "bytes=%zu", sizes[i]);
+        /* The head's words "Content-Disposition" and others have an s too. */
+        assert_in_range(read_stream(dial_stream(*state, "GET", query), &whole), sizes[i], sizes[i] + 20);
+        assert_true(whole);
+    }
+    wait_sources(0);
+}
+
+static void one_that_is_cut_has_no_end(void **state)
+{
+    const char *answer;
+    int fd = dial(*state);
+    static const char request[] = "GET /stream?bytes=10&fails HTTP/1.1\r\n" HOST "\r\n";
+
+    assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
+    answer = read_until(fd, "\r\n0\r\n");
+    assert_non_null(strstr(answer, "ssssssssss"));
+    assert_non_null(strstr(answer, "Transfer-Encoding: chunked"));
+    assert_null(strstr(answer, "\r\n0\r\n"));
+    close(fd);
+    wait_sources(0);
+}
+
+static void what_can_t_be_read_at_all_is_an_error_of_its_own(void **state)
+{
+    const char *answer = ask(*state, "GET /stream?bytes=0&fails HTTP/1.1\r\n" HOST "\r\n",
+                             "{\"detail\":\"Service Unavailable\"}");
+
+    assert_non_null(strstr(answer, "HTTP/1.1 503"));
+    assert_non_null(strstr(answer, "Content-Type: application/json"));
+    assert_null(strstr(answer, "Content-Disposition"));
+    wait_sources(0);
+}
+
+static void head_of_a_streamed_answer_has_no_body(void **state)
+{
+    bool whole;
+
+    assert_in_range(read_stream(dial_stream(*state, "HEAD", "bytes=1000"), &whole), 0, 20);
+    wait_sources(0);
+}
+
+/* Those who take nothing hold their place, and no thread: another who reads gets all of his. */
+static void as_many_are_streamed_as_are_allowed(void **state)
+{
+    int fds[HTTP_STREAMS_MAX];
+    bool whole;
+
+    for (int i = 0; i < HTTP_STREAMS_MAX - 1; i++)
+        fds[i] = dial_stream(*state, "GET", "bytes=1000000000");
+    wait_sources(HTTP_STREAMS_MAX - 1);
+    assert_in_range(read_stream(dial_stream(*state, "GET", "bytes=3000000"), &whole), 3000000, 3000020);
+    wait_sources(HTTP_STREAMS_MAX - 1);
+    fds[HTTP_STREAMS_MAX - 1] = dial_stream(*state, "GET", "bytes=1000000000");
+    wait_sources(HTTP_STREAMS_MAX);
+    assert_non_null(strstr(ask(*state, "GET /stream?bytes=1 HTTP/1.1\r\n" HOST "\r\n", "{\"detail\":"), "HTTP/1.1 503"));
+    for (int i = 0; i < HTTP_STREAMS_MAX; i++)
+        close(fds[i]); /* who goes in the middle leaves nothing behind */
+    wait_sources(0);
+}
+
 static void *stop_server(void *fixture)
 {
     httpd_stop(((struct fixture *)fixture)->httpd, 5 * USEC_PER_S);
@@ -361,6 +505,11 @@ int main(void)
         cmocka_unit_test(gzip_is_recognised_in_a_list),
         SERVED(an_error_is_told_with_what_goes_with_its_status),
         SERVED(head_is_told_the_length_and_no_body),
+        SERVED(a_streamed_answer_comes_whole_whatever_its_size),
+        SERVED(one_that_is_cut_has_no_end),
+        SERVED(what_can_t_be_read_at_all_is_an_error_of_its_own),
+        SERVED(head_of_a_streamed_answer_has_no_body),
+        SERVED(as_many_are_streamed_as_are_allowed),
         cmocka_unit_test(who_stops_waits_for_the_calls_under_way),
         cmocka_unit_test(addresses_are_understood_or_refused_in_words),
     };

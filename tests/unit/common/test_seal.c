@@ -201,6 +201,28 @@ static void a_wrong_setting_is_told_by_its_place_never_by_its_value(void **state
     }
 }
 
+static void the_ring_tells_its_keys_and_a_value_which_sealed_it(void **state)
+{
+    struct test *test = *state;
+    _cleanup_(seal_ring_freep) struct seal_ring *ring = NULL;
+    char id[SEAL_KEY_ID_MAX + 1];
+    struct bytes sealed;
+
+    assert_int_equal(seal_ring_new(KEY_A "," KEY_B, NULL, &ring, &test->err), 0);
+    assert_string_equal(seal_ring_id(ring, 0), "a");
+    assert_string_equal(seal_ring_id(ring, 1), "b");
+    assert_null(seal_ring_id(ring, 2));
+    sealed = seal_ring_close(ring, "secrets", "con_1", (struct bytes){ "{}", 2 }, test->arena);
+    seal_ring_id_of(sealed, id);
+    assert_string_equal(id, "a");
+    for (size_t length = 0; length < 2; length++) {
+        seal_ring_id_of((struct bytes){ sealed.data, length }, id);
+        assert_string_equal(id, "");
+    }
+    seal_ring_id_of((struct bytes){ "\xff key id that is too long to be one of ours", 46 }, id);
+    assert_string_equal(id, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +233,7 @@ int main(void)
         TEST(a_request_key_comes_back_from_its_wrapped_form),
         TEST(the_first_key_of_the_ring_seals_and_all_open),
         TEST(a_cut_ring_value_is_an_error_and_no_crash),
+        TEST(the_ring_tells_its_keys_and_a_value_which_sealed_it),
         TEST(a_hash_tells_fields_and_values_apart),
         TEST(a_wrong_setting_is_told_by_its_place_never_by_its_value),
     };

@@ -16,6 +16,13 @@ int verb_usage(const char *usage, struct err *err)
     return err_set(err, ERR_BAD_REQUEST, "usage: docketctl %s", usage);
 }
 
+/* rewrap.c has it. */
+int rewrap_verb(const struct config *config, struct err *err)
+{
+    (void)config;
+    return err_set(err, ERR_UNAVAILABLE, "sealed anew elsewhere");
+}
+
 /* What `keys new` prints, in a file. */
 static const char *printed(struct test *test)
 {
@@ -75,7 +82,7 @@ static void other_words_are_told_how_it_is_used(void **state)
     char *args[] = { (char *)"old", NULL };
 
     assert_int_equal(keys_verb(NULL, args, &test->err), -ERR_BAD_REQUEST);
-    assert_string_equal(test->err.text, "usage: docketctl keys new");
+    assert_string_equal(test->err.text, "usage: docketctl keys new | rewrap");
 }
 
 int main(void)

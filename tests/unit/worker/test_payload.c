@@ -93,7 +93,7 @@ static int world_setup(void **state)
     world->test.arena = arena_new();
     seal_key_new(&world->key);
     assert_int_equal(token_key_new(APP_KEY, &world->tokens, &world->test.err), 0);
-    world->rule = (struct catalog_rule){ "rul_1", "mask_all", "erasure" };
+    world->rule = (struct catalog_rule){ .id = "rul_1", .key = "mask_all", .action_type = "erasure" };
     world->policy = (struct catalog_policy){ .id = "pol_1", .rules = &world->rule, .rule_count = 1,
                                              .body_json = POLICY_JSON };
     world->connection = (struct catalog_connection){ .id = "con_1", .key = "c", .authorization = "Basic abc",

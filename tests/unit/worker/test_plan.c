@@ -25,7 +25,7 @@ static int world_setup(void **state)
     world->connections[1] = (struct catalog_connection){ .id = "con_b", .key = "b", .type = "https" };
     world->webhooks[0] = (struct catalog_webhook){ "pre_a", "a", "A", &world->connections[0] };
     world->webhooks[1] = (struct catalog_webhook){ "pre_b", "b", "B", &world->connections[1] };
-    world->rule = (struct catalog_rule){ "rul_1", "rule", "access" };
+    world->rule = (struct catalog_rule){ .id = "rul_1", .key = "rule", .action_type = "consent" };
     world->policy = (struct catalog_policy){ .id = "pol_1", .key = "p", .rules = &world->rule, .rule_count = 1 };
     world->catalog = (struct catalog){ .version = 7,
                                        .policies = &world->policy,

@@ -31,7 +31,7 @@ static int world_setup(void **state)
                                                        .two_way = true };
         world->by_id[i] = &world->webhooks[i];
     }
-    world->rule = (struct catalog_rule){ "rul_1", "rule", "access" };
+    world->rule = (struct catalog_rule){ .id = "rul_1", .key = "rule", .action_type = "consent" }; /* nothing between */
     world->policy = (struct catalog_policy){ .id = "pol_1",
                                              .key = "p",
                                              .rules = &world->rule,
