@@ -9,7 +9,7 @@ import requests
 
 from client import must, must_all
 from customers import Company, Person, sorted_rows
-from load import Killer, consumer_lag, log_problems, wait_assigned
+from load import Killer, consumer_lag, log_problems
 from stack import wait_until
 
 EACH = int(os.environ.get("DOCKET_TEST_EACH", 80))  # accesses, and erasures
@@ -133,7 +133,7 @@ def task_problems(db, prefix):
 @pytest.mark.parametrize("turn", range(ROUNDS))
 def test_reading_and_erasing_survive_workers_that_are_killed(stack, api, identity, bus, db, seed, company, turn):
     stack.start(workers=2)
-    wait_assigned(stack)
+    stack.wait_assigned()
     bus.skip()
     people = [Person(number, identity(), f"w{seed}") for number in range(1, 2 * EACH + BYSTANDERS + 1)]
     readers, erased = people[:EACH], people[EACH:2 * EACH]

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from client import Api, must, must_all
-from load import Creator, log_problems, wait_assigned, wait_decided
+from load import Creator, log_problems, wait_decided
 from stack import wait_until
 from test_pause_many import GROWTH, memory, mib, restart_all, wait_idle
 
@@ -51,7 +51,7 @@ def fill_in(api, request_ids):
 @pytest.mark.timeout(150 + REQUESTS // 20)
 def test_what_waits_for_input_costs_nothing_and_goes_on(stack, api, identity, bus, db, seed):
     stack.start(workers=2)
-    wait_assigned(stack)
+    stack.wait_assigned()
     bus.skip()
     configure(api)
     restart_all(stack)
