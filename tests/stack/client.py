@@ -1,5 +1,7 @@
 """docket's REST API for tests, demo and benches: one session, paths relative to /api/v1."""
 
+import re
+
 import requests
 
 from stack import StackError, wait_until
@@ -7,7 +9,13 @@ from stack import StackError, wait_until
 FINAL = {"complete", "denied", "canceled", "error"}
 
 
+POLICY_WEBHOOKS = re.compile(r"/policy/([^/]+)/webhook/")
+
+
 class Api:
+    _with_webhooks = set()  # policies that may have webhooks
+    _kept = {}              # of each url: policies that requests refer to, which can't be deleted
+
     def __init__(self, url, token=None):
         self.url = url
         self.session = requests.Session()
@@ -26,6 +34,8 @@ class Api:
 
     def request(self, method, path, **options):
         options.setdefault("timeout", 30)
+        if method != "GET" and (webhooks := POLICY_WEBHOOKS.search(path)):
+            self._with_webhooks.add((self.url, webhooks[1]))
         prefix = "" if path.startswith(("/api/", "/health", "/metrics", "/v1/")) else "/api/v1"
         return self.session.request(method, f"{self.url}{prefix}{path}", **options)
 
@@ -138,20 +148,34 @@ class Api:
         """Back to what a new installation has, apart from requests and what they refer to."""
         self.cancel_waiting()
         must(self.put("/dsr/webhook/pre_approval", []))
-        for policy in self._keys("/dsr/policy"):
+        for url, policy in [pair for pair in self._with_webhooks if pair[0] == self.url]:
             for when in ("pre_execution", "post_execution"):
-                self.put(f"/dsr/policy/{policy}/webhook/{when}", [])
-            if not policy.startswith("default_"):
-                self.delete(f"/dsr/policy/{policy}")  # 409 when a request refers to it: it stays
+                self.put(f"/dsr/policy/{policy}/webhook/{when}", [])  # 404 when it is gone
+            self._with_webhooks.discard((url, policy))
+        self._delete_policies()
         for key in self._keys("/connection"):
-            self.delete(f"/connection/{key}")
+            must(self.delete(f"/connection/{key}"), 204)
         for dataset in self.get("/dataset").json():
             self.delete(f"/dataset/{dataset['fides_key']}")
         self.delete("/config")
 
-    def _keys(self, path):
-        answer = self.get(path, params={"size": 100})
-        return [item["key"] for item in answer.json()["items"]] if answer.ok else []
+    def _delete_policies(self):
+        """But the default ones, and those that requests refer to (409)."""
+        kept = self._kept.setdefault(self.url, set())
+        for policy in self._keys("/dsr/policy", kept):
+            if policy.startswith("default_") or self.delete(f"/dsr/policy/{policy}").status_code == 409:
+                kept.add(policy)
+
+    def _keys(self, path, known=()):
+        """All that are not known; the newest come first, so a page of known ones is the last that is looked at."""
+        found, number = [], 1
+        while True:
+            page = must(self.get(path, params={"size": 100, "page": number}))
+            new = [item["key"] for item in page["items"] if item["key"] not in known]
+            found += new
+            if number >= page["pages"] or not new:
+                return found
+            number += 1
 
 
 def must(answer, status=200):
