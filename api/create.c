@@ -273,7 +273,7 @@ static void row_approval(struct row *row, const struct api_call *call)
 static void entry_chain(struct journal_entry *entry, const uint8_t *previous, const char *source)
 {
     event_chain(previous, entry->request_id, entry->seq, event_word(entry->type), entry->time, source,
-                entry->cause, entry->payload, strlen(entry->payload), entry->chain);
+                entry->cause, entry->traceparent, entry->payload, strlen(entry->payload), entry->chain);
 }
 
 static void row_events(struct row *row, const struct api_call *call, const char *traceparent)

@@ -478,13 +478,13 @@ const char *event_row_id(struct arena *arena, const char *prefix)
 }
 
 void event_chain(const uint8_t *previous, const char *request_id, int64_t seq, const char *type, usec_t time,
-                 const char *source, const char *cause, const void *payload, size_t payload_length,
-                 uint8_t ret[EVENT_CHAIN_BYTES])
+                 const char *source, const char *cause, const char *traceparent, const void *payload,
+                 size_t payload_length, uint8_t ret[EVENT_CHAIN_BYTES])
 {
     crypto_hash_sha256_state state;
     char time_text[USEC_TEXT_BYTES], number[32];
-    const char *parts[] = { request_id, ".", number,    "\n",   type,
-                            "\n",       time_text, "\n", source, "\n", cause ? cause : "", "\n" };
+    const char *parts[] = { request_id, ".", number, "\n", type, "\n", time_text, "\n", source, "\n",
+                            cause ? cause : "", "\n", traceparent ? traceparent : "", "\n" };
 
     usec_format_z(time, time_text);
     snprintf(number, sizeof(number), "%lld", (long long)seq);

@@ -125,8 +125,9 @@ const char *event_trace_child(struct arena *arena, const char *parent);
 /* `prefix` (pri, pre, con, ...) + "_" + uuid4. */
 const char *event_row_id(struct arena *arena, const char *prefix);
 
-/* The chain as request_append() computes it (schemas/sql), for those who check it. previous may be NULL. */
+/* The chain as request_append() computes it (schemas/sql), for those who check it. previous, cause and traceparent may be
+ * NULL. */
 enum { EVENT_CHAIN_BYTES = 32 };
 void event_chain(const uint8_t *previous, const char *request_id, int64_t seq, const char *type, usec_t time,
-                 const char *source, const char *cause, const void *payload, size_t payload_length,
-                 uint8_t ret[EVENT_CHAIN_BYTES]);
+                 const char *source, const char *cause, const char *traceparent, const void *payload,
+                 size_t payload_length, uint8_t ret[EVENT_CHAIN_BYTES]);

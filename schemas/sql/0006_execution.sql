@@ -126,6 +126,18 @@ create table request_package (
 );
 create index request_package_delete on request_package (delete_at) where delete_at is not null;
 
+-- As in 0002, and over the trace: of an event's headers only those are not in it that follow from others.
+drop function event_chain(bytea, text, bigint, text, timestamptz, text, text, bytea);
+create function event_chain(previous bytea, request_id text, seq bigint, type text, at timestamptz,
+                            source text, cause text, traceparent text, payload bytea)
+returns bytea language sql immutable parallel safe as $$
+    -- schemas/README.md tells how to recompute it.
+    select sha256(previous || convert_to(
+        request_id || '.' || seq || E'\n' || type || E'\n' ||
+        to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || E'\n' ||
+        source || E'\n' || coalesce(cause, '') || E'\n' || coalesce(traceparent, '') || E'\n', 'UTF8') || payload)
+$$;
+
 -- As in 0005, and: who is waited for, and that a request was forgotten.
 create or replace function request_append(ids text[], expected bigint[], statuses text[], actors text[], types text[],
                                           times timestamptz[], causes text[], traceparents text[],
@@ -147,7 +159,8 @@ begin
     ), moved as (
         update privacy_request p set
             seq = p.seq + 1,
-            chain = event_chain(p.chain, p.id, p.seq + 1, i.type, i.time, event_source, i.cause, i.payload),
+            chain = event_chain(p.chain, p.id, p.seq + 1, i.type, i.time, event_source, i.cause, i.traceparent,
+                                i.payload),
             status = coalesce(i.status, p.status),
             status_seq = case when i.status is null then p.status_seq else p.seq + 1 end,
             updated_at = i.time,

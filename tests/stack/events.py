@@ -153,7 +153,7 @@ def first_seen(events):
 def chain_after(previous, event):
     """The hash chain's next link (schemas/sql, event_chain), as anyone can compute it from the topic alone."""
     lines = (event.id, event.type, event.headers["ce_time"], event.headers["ce_source"],
-             event.headers.get("ce_causationid", ""))
+             event.headers.get("ce_causationid", ""), event.headers.get("ce_traceparent", ""))
     return hashlib.sha256(previous + "".join(f"{line}\n" for line in lines).encode() + event.value).digest()
 
 

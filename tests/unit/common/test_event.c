@@ -202,14 +202,14 @@ static void the_chain_is_what_a_stranger_computes(void **state)
     usec_t time = (usec_t)1700000000 * USEC_PER_S + 42;
 
     (void)state;
-    event_chain(NULL, "pri_1", 1, "docket.request.created.v1", time, "/docket/local/docket-api", NULL, "{}", 2,
-                first);
+    event_chain(NULL, "pri_1", 1, "docket.request.created.v1", time, "/docket/local/docket-api", NULL, NULL, "{}",
+                2, first);
     sodium_bin2hex(hex, sizeof(hex), first, sizeof(first));
-    assert_string_equal(hex, "c440bd6c423105f11358b9a2c884f557d6294257a354ccf40403551b757479f0");
+    assert_string_equal(hex, "08d3582ba11f1d71d61bb0f550f4079f09d3ef5689b8807233224151505a8ba3");
     event_chain(first, "pri_1", 2, "docket.request.approved.v1", time, "/docket/local/docket-worker", "pri_1.1",
-                "{}", 2, second);
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "{}", 2, second);
     sodium_bin2hex(hex, sizeof(hex), second, sizeof(second));
-    assert_string_equal(hex, "d009118d8dc05092c8396c04e70e82c2ea1766ea2eb7e01790cca8f0344cd2c1");
+    assert_string_equal(hex, "51390338c4347fb6f7819378410cf095e408033bfada5b1b45e9963ed892ce40");
 }
 
 int main(void)
