@@ -101,6 +101,7 @@ extern const struct api_route manual_webhook_routes[]; /* what people are asked 
 extern const struct api_route manual_input_routes[];   /* what they fill in, and that the run goes on */
 extern const struct api_route storage_routes[];
 extern const struct api_route setting_routes[];     /* /config */
+extern const struct api_route change_routes[];      /* docket's own: who changed the configuration */
 extern const struct api_route request_routes[];     /* create, list, search, log */
 extern const struct api_route review_routes[];      /* approve, deny, cancel */
 extern const struct api_route retry_routes[];

@@ -23,6 +23,7 @@ const struct route_table route_tables[] = {
     { manual_input_routes },
     { storage_routes },
     { setting_routes },
+    { change_routes },
     { request_routes },
     { review_routes },
     { retry_routes },

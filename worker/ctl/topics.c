@@ -15,6 +15,7 @@ static const struct topic {
     { "lifecycle", false, "-1" }, /* the whole history can be replayed */
     { "callbacks", false,
       "604800000" }, /* seven days: what is not consumed by then is long on record */
+    { "configuration", true, "-1" }, /* who changed what: one chain */
     { "dead", true, "-1" },
     { "checkpoints", true, "-1" },
 };
