@@ -186,6 +186,28 @@ const char *event_webhook_attempt(struct arena *arena, const char *request_id,
     }
     if (attempt->derived)
         add_names(&data, "derived", attempt->derived);
+    if (attempt->disclosed) {
+        add_name(&data, "disclosed");
+        buf_adds(&data.buf, attempt->disclosed);
+    }
+    return data_end(&data);
+}
+
+const char *event_disclosed(struct arena *arena, const char *request_id, const struct event_disclosed *disclosed)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_text(&data, "what", disclosed->what);
+    add_name(&data, "rule_keys");
+    buf_addc(&data.buf, '[');
+    for (int i = 0; i < disclosed->rule_count; i++) {
+        buf_adds(&data.buf, i ? "," : "");
+        buf_json_string(&data.buf, disclosed->rule_keys[i]);
+    }
+    buf_addc(&data.buf, ']');
+    add_text(&data, "to", disclosed->to);
+    add_given(&data, "client_id", disclosed->client_id);
+    add_given(&data, "user_id", disclosed->user_id);
     return data_end(&data);
 }
 

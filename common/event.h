@@ -49,9 +49,18 @@ struct event_attempt {
     usec_t duration, next_attempt_at;
     bool halt;
     const char *derived;
+    const char *disclosed; /* disclosure_tell(); NULL: nothing went out */
 };
 const char *event_webhook_attempt(struct arena *arena, const char *request_id,
                                   const struct event_attempt *attempt);
+
+/* What was collected is handed out. what: "package" (one that lies in a storage), "links" (to those), "transfer" (a
+ * rule's part of the rows); rule_keys: whose; to: "link" (whoever has it), "client", "user" (with their ids). */
+struct event_disclosed {
+    const char *what, *const *rule_keys, *to, *client_id, *user_id;
+    int rule_count;
+};
+const char *event_disclosed(struct arena *arena, const char *request_id, const struct event_disclosed *disclosed);
 
 /* eligible, not eligible, and what was ignored (`why`: "late", "opposite", "webhook_deleted"; else NULL).
  * status: that it leads to, PR_NONE for no change. */

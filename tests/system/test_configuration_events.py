@@ -97,6 +97,8 @@ def test_endpoints(api, told):
     told()
     must(api.patch("/docket/endpoint/crm", {"rate_limit": 5, "retry_schedule": "1s,2s"}))
     assert one(told())[2:4] == ("updated", ["rate_limit", "retry_schedule"])
+    must(api.patch("/docket/endpoint/crm", {"disclose": {"identity": ["email"], "parts": []}}))
+    assert one(told())[2:4] == ("updated", ["disclose"])
     for path in ("pause", "resume"):
         must(api.post(f"/docket/endpoint/crm/{path}"))
         assert one(told())[2:4] == ("updated", ["paused"])
@@ -266,7 +268,7 @@ def test_what_changes_nothing_is_not_told(api, told):
                                            {"key": "db", "connection_type": "postgres", "access": "write"}]))
         must(api.put("/connection/crm/secret?verify=false", {"url": "https://crm.example", "authorization": "a"}))
         must(api.put("/connection/crm/oauth", oauth))
-        must(api.patch("/docket/endpoint/crm", {"rate_limit": 5}))
+        must(api.patch("/docket/endpoint/crm", {"rate_limit": 5, "disclose": {"parts": ["policy"]}}))
         must_all(api.patch("/dsr/policy", [{"name": "Told", "key": "told"}]))
         must_all(api.patch("/dsr/policy/told/rule", [{"name": "Take", "key": "told_take", "action_type": "access"}]))
         api.set_pre_approval(("ask", "crm"))
