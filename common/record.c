@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/digest.h"
 
 enum { SEQUENCE_DIGITS = 20 };
 
@@ -82,27 +83,9 @@ static int64_t sequence_read(const char *text)
     return number;
 }
 
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool chain_read(const char *text, uint8_t ret[RECORD_CHAIN_BYTES])
-{
-    if (!text || strlen(text) != 2 * RECORD_CHAIN_BYTES)
-        return false;
-    for (int i = 0; i < RECORD_CHAIN_BYTES; i++) {
-        int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-
-        if (high < 0 || low < 0)
-            return false;
-        ret[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
 void record_event(const struct record *record, struct record_event *ret)
 {
+    const char *chain;
     int next = 0;
 
     memset(ret, 0, sizeof(*ret));
@@ -120,5 +103,6 @@ void record_event(const struct record *record, struct record_event *ret)
         ret->attributes[at] = header->value;
     }
     ret->sequence = sequence_read(ret->attributes[RECORD_SEQUENCE]);
-    ret->has_chain = chain_read(ret->attributes[RECORD_CHAIN], ret->chain);
+    chain = ret->attributes[RECORD_CHAIN];
+    ret->has_chain = chain && digest_parse(chain, strlen(chain), ret->chain) == 0;
 }
