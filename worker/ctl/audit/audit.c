@@ -9,6 +9,9 @@ static const struct audit_verb {
     const char *name, *args, *help;
     int (*run)(const struct config *config, char **args, struct err *err);
 } verbs[] = {
+    { "disclosures", "REQUEST [--json] [--export FILE]",
+      "to whom a request's person's data went, when, what of it and why; --export also writes it down, signed",
+      audit_disclosures },
     { "replay", "--to TOPIC|FILE [--since TIME] [--until TIME] [--type TYPE]... [--request ID]...\n"
                 "         [--from-topic lifecycle|callbacks|configuration]",
       "records of a topic as they are, to another topic or as lines of JSON to a file (-: here)", audit_replay },
