@@ -175,7 +175,9 @@ static void add_member(struct buf *out, const char *name, const char *value)
 {
     if (!value)
         return;
-    buf_printf(out, "%s\"%s\":", out->length > 1 ? "," : "", name);
+    buf_adds(out, out->length > 1 ? ",\"" : "\"");
+    buf_adds(out, name);
+    buf_adds(out, "\":");
     buf_json_string(out, value);
 }
 

@@ -407,6 +407,19 @@ def test_many_writers_at_once_leave_no_gap_and_one_chain(api, db, bus, told, sta
     db.execute("delete from policy where key like 'many\\_hand%'")
 
 
+def test_what_is_changed_while_no_worker_runs_is_told_afterwards_in_order(api, stack, told):
+    stack.workers[0].stop()
+    try:
+        for days in (1, 2, 3):
+            must_all(api.patch("/dsr/policy", [{"name": "Told", "key": "told", "execution_timeframe": days}]))
+        assert [item["change"] for item in listed(api, size=3)["items"]] == ["updated", "updated", "created"]
+    finally:
+        stack.workers[0].start()
+    events = told()
+    assert [event.data["change"] for event in events] == ["created", "updated", "updated"]
+    assert [event.offset for event in events] == sorted(event.offset for event in events)
+
+
 def test_each_record_has_its_whole_envelope(api, bus, told):
     must_all(api.patch("/dsr/policy", [{"name": "Told", "key": "told"}]))
     event, = told()
