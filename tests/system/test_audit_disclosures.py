@@ -3,6 +3,7 @@ can check it."""
 
 import base64
 import json
+import re
 import subprocess
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from events import first_seen
 from stack import own_environment
-from utils import Answer, Reply, must, worker_settings
+from utils import ROOT, Answer, Reply, must, worker_settings
 
 SEED = bytes(range(32))
 KEYS = f"auditor:{base64.b64encode(SEED).decode()},older:{base64.b64encode(bytes(32)).decode()}"
@@ -74,7 +75,7 @@ def test_what_disclosed_nothing_is_counted(api, identity, stack, bus):
 
 
 @pytest.mark.settings(DOCKET_CHECKPOINT_KEYS=KEYS)
-def test_what_is_exported_is_signed_and_any_other_text_is_not(stack, told, tmp_path):
+def test_what_is_exported_is_signed_and_any_other_text_is_not(stack, told, tmp_path, monkeypatch):
     """As docs/audit.md says, with the public key alone."""
     file = tmp_path / "account.json"
     assert "2 disclosures" in stack.docketctl("audit", "disclosures", told, "--export", str(file)).stdout
@@ -86,7 +87,11 @@ def test_what_is_exported_is_signed_and_any_other_text_is_not(stack, told, tmp_p
     key.verify(signature, exported["statement"].encode())
     with pytest.raises(InvalidSignature):
         key.verify(signature, exported["statement"].replace("email", "phone_number").encode())
-    statement = json.loads(exported["statement"])
+    monkeypatch.chdir(tmp_path)
+    example, = re.findall(r"```python\n(.*?)```", (ROOT / "docs/audit.md").read_text(), re.DOTALL)
+    names = {"PUBLIC_KEY": base64.b64encode(own).decode()}
+    exec(example, names)  # noqa: S102
+    statement = names["statement"]
     assert statement["request_id"] == told and len(statement["disclosures"]) == 2
     assert statement | {"made_at": ""} == statement_of(stack, told) | {"made_at": ""}
 

@@ -1,7 +1,10 @@
 """Who changed which part of the configuration: one event for each row that was made, changed or deleted, whoever did
 it, in one chain on a topic of its own. Names of fields, never values."""
 
+import json
+import os
 import re
+import subprocess
 import threading
 
 import psycopg
@@ -11,7 +14,7 @@ from asking import definition, manual_connection
 from certificates import Authority
 from configuring import assert_scope, errors, same_session
 from events import sequence_problems
-from utils import Answer, Api, must, must_all, wait_until
+from utils import ROOT, Answer, Api, must, must_all, wait_until
 
 TYPE = "docket.configuration.changed.v1"
 PLACES = ("connection_key", "policy_key", "rule_key", "kind")
@@ -501,6 +504,17 @@ def test_changes_are_found_by_resource_key_and_time(api, told):
     assert len(listed(api, resource="connection", since=begun)["items"]) == 4
     assert listed(api, since="2999-01-01T00:00:00Z") == {"items": [], "next_cursor": None}
     assert listed(api, key="nobody_has_this") == {"items": [], "next_cursor": None}
+
+
+def test_the_documentation_s_example_works(api, told):
+    api.make_connection("crm", "https://crm.example")
+    example, = [text for text in re.findall(r"```sh\n(.*?)```", (ROOT / "docs/operation.md").read_text(), re.DOTALL)
+                if "configuration-changes" in text]
+    environment = os.environ | {"DOCKET_API_URL": api.url,
+                                "TOKEN": api.session.headers["Authorization"].removeprefix("Bearer ")}
+    said = subprocess.run(["bash", "-euo", "pipefail", "-c", example], env=environment, check=True, capture_output=True,
+                          timeout=60).stdout
+    assert [item["change"] for item in json.loads(said)["items"]][:2] == ["updated", "created"]
 
 
 def test_pages_of_changes_follow_each_other_without_one_too_many(api, told):

@@ -472,7 +472,8 @@ def test_the_documentation_s_examples_work(stack, api, receiver, identity):
                                          capture_output=True, timeout=60).stdout)
 
     text = (ROOT / "docs/deliveries.md").read_text()
-    listing, redelivering, trying = map(run, re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    listing, redelivering, trying, telling = map(run, re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
     assert request_id in [item["request_id"] for item in listing["items"]]
     assert redelivering == {"redelivered": 1, "refused": 0} | OVER
     assert trying["endpoint"] == "crm" and trying["state"] == "succeeded"
+    assert telling["disclose"] == {"identity": ["email", "loyalty_id"], "parts": ["policy", "due_date"]}
