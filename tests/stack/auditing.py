@@ -25,6 +25,18 @@ def python_verify(stack, *arguments, prefix=None, keys=None):
                           text=True, check=False, timeout=280)
 
 
+def audit(stack, *arguments, prefix=None):
+    """docketctl audit, on the topics of `prefix`; the finished process, whatever it found."""
+    settings = {"DOCKET_TOPIC_PREFIX": prefix} if prefix else {}
+    return stack.docketctl_with(settings, "audit", *arguments, check=False, timeout=280)
+
+
+def findings_of(done):
+    """What docketctl audit verify --json has found."""
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return [line for line in lines if "finding" in line]
+
+
 def checkpoints(bus):
     """Those on the topic, as objects in the order of their numbers; each once, and no two of one number differ."""
     found = {}

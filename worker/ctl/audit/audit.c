@@ -9,6 +9,8 @@ static const struct audit_verb {
     const char *name, *args, *help;
     int (*run)(const struct config *config, char **args, struct err *err);
 } verbs[] = {
+    { "verify", "[--public-key ID:BASE64]... [--topics-only] [--memory 256M] [--json] [--progress]",
+      "whether the log is whole: every chain, every checkpoint, and PostgreSQL where its URL is set", audit_verify },
     { "replay", "--to TOPIC|FILE [--since TIME] [--until TIME] [--type TYPE]... [--request ID]...\n"
                 "         [--from-topic lifecycle|callbacks|configuration]",
       "records of a topic as they are, to another topic or as lines of JSON to a file (-: here)", audit_replay },
