@@ -25,11 +25,23 @@ static void parts_add(struct parts *parts, const void *bytes, size_t length)
     parts->length += length;
 }
 
+static const enum record_attribute covered[] = { RECORD_ID,     RECORD_TYPE,  RECORD_TIME,
+                                                 RECORD_SOURCE, RECORD_CAUSE, RECORD_TRACEPARENT };
+
+void chain_text(const struct record_event *event, const void *value, size_t length, struct buf *out)
+{
+    for (size_t i = 0; i < COUNT_OF(covered); i++) {
+        const char *text = event->attributes[covered[i]];
+
+        buf_adds(out, text ? text : "");
+        buf_addc(out, '\n');
+    }
+    buf_add(out, value, length);
+}
+
 void chain_next(struct digest *digest, const uint8_t *previous, const struct record_event *event, const void *value,
                 size_t length, uint8_t ret[DIGEST_BYTES])
 {
-    static const enum record_attribute covered[] = { RECORD_ID,     RECORD_TYPE,  RECORD_TIME,
-                                                     RECORD_SOURCE, RECORD_CAUSE, RECORD_TRACEPARENT };
     struct parts parts;
 
     parts.digest = digest;
@@ -50,23 +62,23 @@ void chain_next(struct digest *digest, const uint8_t *previous, const struct rec
     digest_end(digest, ret);
 }
 
-static bool key_read(const struct record *record, char ret[CHAIN_ID_MAX + 1])
+bool chain_id_read(const void *bytes, size_t length, char ret[CHAIN_ID_MAX + 1])
 {
-    const char *key = record->key;
+    const char *text = bytes;
 
-    if (!key || !record->key_length || record->key_length > CHAIN_ID_MAX)
+    if (!text || !length || length > CHAIN_ID_MAX)
         return false;
-    for (size_t i = 0; i < record->key_length; i++)
-        if (key[i] <= ' ' || key[i] > '~' || key[i] == '"' || key[i] == '\\')
-            return false; /* what no id has: it stands in JSON and in lines as it is */
-    memcpy(ret, key, record->key_length);
-    ret[record->key_length] = '\0';
+    for (size_t i = 0; i < length; i++)
+        if (text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\')
+            return false; /* it stands in JSON and in lines as it is */
+    memcpy(ret, text, length);
+    ret[length] = '\0';
     return true;
 }
 
 bool chain_link_of(const struct record *record, const struct record_event *event, struct chain_link *ret)
 {
-    if (!event->sequence || !event->has_chain || !key_read(record, ret->id))
+    if (!event->sequence || !event->has_chain || !chain_id_read(record->key, record->key_length, ret->id))
         return false;
     ret->seq = event->sequence;
     memcpy(ret->chain, event->chain, DIGEST_BYTES);

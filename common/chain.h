@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "common/buf.h"
 #include "common/digest.h"
 #include "common/record.h"
 
@@ -17,6 +18,12 @@ enum { CHAIN_ID_MAX = 63 };
 /* The chain after an event that has these headers and this value. `previous` NULL: it is the first. */
 void chain_next(struct digest *digest, const uint8_t *previous, const struct record_event *event, const void *value,
                 size_t length, uint8_t ret[DIGEST_BYTES]);
+
+/* What is hashed after the previous chain: for who knows that one only later. */
+void chain_text(const struct record_event *event, const void *value, size_t length, struct buf *out);
+
+/* Whether these bytes may be the id of a chain: printable ASCII without quote and backslash. */
+bool chain_id_read(const void *bytes, size_t length, char ret[CHAIN_ID_MAX + 1]);
 
 /* Whose event a record is: its key, when that may be an id and the record says which event of it it is and the chain
  * after it. False for anything else, which is no event of docket's. */

@@ -347,7 +347,7 @@ static bool time_read(struct reading *reading, const struct document *document, 
     return true;
 }
 
-static bool document_read(struct reading *reading, struct checkpoint *ret)
+static bool document_read(struct reading *reading, bool whole, struct checkpoint *ret)
 {
     struct document document = { 0 };
 
@@ -362,8 +362,9 @@ static bool document_read(struct reading *reading, struct checkpoint *ret)
     ret->has_previous = document.previous.has;
     memcpy(ret->previous, document.previous.bytes, DIGEST_BYTES);
     memcpy(ret->root.bytes, document.root, DIGEST_BYTES);
-    return time_read(reading, &document, ret) && key_read(reading, &document, ret) &&
-           windows_read(reading, document.windows, ret) && heads_read(reading, document.heads, ret);
+    if (!time_read(reading, &document, ret) || !key_read(reading, &document, ret))
+        return false;
+    return !whole || (windows_read(reading, document.windows, ret) && heads_read(reading, document.heads, ret));
 }
 
 const struct merkle_hash *checkpoint_leaves(const struct checkpoint *checkpoint, struct digest *digest,
@@ -379,17 +380,38 @@ const struct merkle_hash *checkpoint_leaves(const struct checkpoint *checkpoint,
     return leaves;
 }
 
+static int value_read(const void *value, size_t length, bool whole, struct arena *arena, struct checkpoint *ret,
+                      struct err *err)
+{
+    struct reading reading = { .scan = scan_of(value, length), .arena = arena };
+
+    if (!value || length > CHECKPOINT_BYTES)
+        return err_set(err, ERR_INVALID, "it has %zu bytes", length);
+    if (!document_read(&reading, whole, ret))
+        return err_set(err, ERR_INVALID, "its %s is missing or wrong", reading.wrong ? reading.wrong : "end");
+    return 0;
+}
+
+int checkpoint_read_outline(const void *value, size_t length, struct arena *arena, struct checkpoint *ret,
+                            struct err *err)
+{
+    struct checkpoint checkpoint = { 0 };
+    int r = value_read(value, length, false, arena, &checkpoint, err);
+
+    if (r == 0)
+        *ret = checkpoint;
+    return r;
+}
+
 int checkpoint_read(const void *value, size_t length, struct digest *digest, struct arena *arena,
                     struct checkpoint *ret, struct err *err)
 {
-    struct reading reading = { .scan = scan_of(value, length), .arena = arena };
     struct checkpoint checkpoint = { 0 };
     struct merkle_hash root;
+    int r = value_read(value, length, true, arena, &checkpoint, err);
 
-    if (length > CHECKPOINT_BYTES)
-        return err_set(err, ERR_INVALID, "it has %zu bytes", length);
-    if (!document_read(&reading, &checkpoint))
-        return err_set(err, ERR_INVALID, "its %s is missing or wrong", reading.wrong ? reading.wrong : "end");
+    if (r < 0)
+        return r;
     root = merkle_root(digest, checkpoint_leaves(&checkpoint, digest, arena), (size_t)checkpoint.head_count);
     if (memcmp(&root, &checkpoint.root, sizeof(root)) != 0)
         return err_set(err, ERR_INVALID, "its root is not that of its heads");

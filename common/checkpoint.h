@@ -70,6 +70,10 @@ void checkpoint_write(const struct checkpoint *checkpoint, struct buf *out);
 int checkpoint_read(const void *value, size_t length, struct digest *digest, struct arena *arena,
                     struct checkpoint *ret, struct err *err) MUST_CHECK;
 
+/* The same for what stands before its lists: number, previous, time and key. Windows, heads and root are not looked at. */
+int checkpoint_read_outline(const void *value, size_t length, struct arena *arena, struct checkpoint *ret,
+                            struct err *err) MUST_CHECK;
+
 /* The leaves of its tree. */
 const struct merkle_hash *checkpoint_leaves(const struct checkpoint *checkpoint, struct digest *digest,
                                             struct arena *arena);

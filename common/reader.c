@@ -86,6 +86,7 @@ static int consumer_new(struct reader *reader, struct err *err)
     const struct setting settings[] = {
         { "queued.max.messages.kbytes", text },
         { "enable.partition.eof", "true" },
+        { "fetch.wait.max.ms", "10" }, /* partitions begin one by one, each behind a fetch that waits at others' ends */
         { "enable.auto.commit", "false" },
         { "enable.auto.offset.store", "false" },
         { "auto.offset.reset", "error" },

@@ -9,6 +9,8 @@ static const struct audit_verb {
     const char *name, *args, *help;
     int (*run)(const struct config *config, char **args, struct err *err);
 } verbs[] = {
+    { "verify", "[--public-key ID:BASE64]... [--topics-only] [--memory 256M] [--json] [--progress]",
+      "whether the log is whole: every chain, every checkpoint, and PostgreSQL where its URL is set", audit_verify },
     { "disclosures", "REQUEST [--json] [--export FILE]",
       "to whom a request's person's data went, when, what of it and why; --export also writes it down, signed",
       audit_disclosures },
