@@ -9,7 +9,16 @@ import pytest
 from client import Api
 from events import Bus
 from receiver import Receiver
+from stack import PATIENCE
 from watch import Identities, LogWatch
+
+
+def pytest_collection_modifyitems(items):
+    """A test's own time limit is for a quiet machine, like those of what it waits for: which tell more when they end."""
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        if marker:
+            item.add_marker(pytest.mark.timeout(marker.args[0] * PATIENCE), append=False)
 
 
 @pytest.fixture(scope="session")

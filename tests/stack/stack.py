@@ -643,6 +643,7 @@ class Callback(Program):
 class Worker(Program):
     binary_name = "docket-worker"
     listen_variable = "DOCKET_WORKER_LISTEN"
+    stop_patience = 30  # it waits 20 s for calls under way
 
     @property
     def assigned(self):

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from configuring import assert_scope, errors, refusal, same_session
+from stepping import go_on, make_steps, one_way, order, start, two_way
 from utils import Answer, Api, Reply, must, promptly, wait_until, worker_settings
 
 PATH = "/docket/delivery"
@@ -323,6 +324,37 @@ def test_what_was_delivered_is_called_anew_when_the_request_is_over(api, receive
     assert api.status(request_id) == "complete"
     assert [attempt["outcome"] for attempt in one_of(api, delivery)["attempts"]] == [
         "succeeded", "http_5xx", "succeeded"]
+
+
+@pytest.mark.parametrize("when", ["pre", "post"])
+def test_a_policy_webhook_s_call_is_made_anew_beside_its_run(api, receiver, identity, db, when):
+    """The run ended with it in error; the call alone is made again, and a retry of the request calls it in its turn."""
+    make_steps(api, receiver, when, a=two_way(), b=two_way(Answer(503), Answer(), go_on()), c=one_way())
+    request_id = start(api, identity)
+    api.wait_status(request_id, "error")
+    (delivery,) = listed(api, request_id=request_id, state="given_up")
+    assert (delivery["webhook"], delivery["kind"]) == ("b", when)
+    must(redeliver(api, delivery), 202)
+    anew = wait_until(lambda: (found := one_of(api, delivery))["state"] == "delivered" and found, 15, "the call")
+    assert (anew["attempt_count"], anew["redelivery"]) == (2, True)
+    assert order(receiver, request_id) == ["a", "b", "b"]
+    assert {call.headers["webhook-id"] for call in receiver.calls("/b", request_id)} == {delivery["id"]}
+    assert api.status(request_id) == "error", "it changes nothing of the request"
+    must(api.post(f"/privacy-request/{request_id}/retry"))
+    api.wait_status(request_id, "complete")
+    assert order(receiver, request_id) == ["a", "b", "b", "b", "c"]
+
+
+def test_an_endpoint_s_calls_of_runs_are_made_anew(api, receiver, identity):
+    make_steps(api, receiver, "post", log=one_way(Answer(400), Answer(400), Answer()))
+    requests = [start(api, identity), start(api, identity)]
+    for request_id in requests:
+        api.wait_status(request_id, "complete")
+    since = min(wait_settled(api, request_id, "given_up")[0]["created_at"] for request_id in requests)
+    assert must(api.post("/docket/endpoint/log/redeliver", {"since": since}))["redelivered"] == 2
+    for request_id in requests:
+        assert wait_settled(api, request_id, "delivered")[0]["attempt_count"] == 2
+        assert api.status(request_id) == "complete"
 
 
 @pytest.mark.parametrize("state", ["delivered", "skipped", "held"])
