@@ -12,6 +12,7 @@ CONFIG(redis_url,           "DOCKET_REDIS_URL",           TEXT,   NULL, 1, 2048,
 CONFIG(topic_prefix,        "DOCKET_TOPIC_PREFIX",        TEXT,   "docket", 1, 128, "", false, "acwk", "first part of topic names and of the consumer group")
 CONFIG(topic_partitions,    "DOCKET_TOPIC_PARTITIONS",    NUMBER, "12", 1, 10000, "partitions", false, "k", "partitions of a topic when docketctl creates it")
 CONFIG(topic_replication,   "DOCKET_TOPIC_REPLICATION",   NUMBER, "1", 1, 10, "replicas", false, "k", "replicas of a topic when docketctl creates it")
+CONFIG(topic_insync,        "DOCKET_TOPIC_MIN_INSYNC",    NUMBER, "0", 0, 10, "replicas", false, "k", "min.insync.replicas of a topic, never more than its replicas; 0: two, or one where there is one replica")
 CONFIG(cluster,             "DOCKET_CLUSTER",             TEXT,   "local", 1, 64, "", false, "acwk", "name of this installation, part of each event's source")
 CONFIG(log_level,           "DOCKET_LOG_LEVEL",           TEXT,   "info", 4, 5, "", false, "acwk", "lowest level that is logged: debug, info, warn or error")
 CONFIG(app_encryption_key,  "DOCKET_APP_ENCRYPTION_KEY",  TEXT,   NULL, 32, 32, "bytes", true, "acw", "key of reply tokens and access tokens, exactly 32 bytes; all programs share it")

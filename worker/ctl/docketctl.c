@@ -15,7 +15,9 @@ static const struct verb {
 } verbs[] = {
     { "migrate", "[--wait]",
       "bring the database's schema up to date; --wait for the database first", true, migrate_verb },
-    { "topics", "", "create the topics that are missing, and list them", true, topics_verb },
+    { "topics", "[OPTION...]",
+      "create the topics that are missing, and list them; --check their settings, --apply [--partitions] what is wanted",
+      true, topics_verb },
     { "config", "--markdown", "print the page of all settings", false, config_verb },
     { "keys", "new | rewrap",
       "print fresh keys, as lines of the configuration file; seal anew what older keys of the ring seal", false,
