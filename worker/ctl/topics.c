@@ -1,11 +1,13 @@
 /* topics - those of the bus: made where they are missing, held against what is wanted, changed where that is safe. */
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/config.h"
 #include "common/schema.h"
 #include "worker/ctl/admin.h"
+#include "worker/ctl/option.h"
 #include "worker/ctl/verb.h"
 
 #define USAGE "topics [--check | --apply [--partitions]]"
@@ -266,7 +268,7 @@ static int differences_left(const struct differences *all, struct err *err)
 
     for (int i = 0; i < all->count; i++)
         left += !all->list[i].outcome;
-    return left ? err_set(err, ERR_CONFLICT, "%d of the topics' settings %s not as wanted", left,
+    return left ? err_set(err, ERR_REFUSED, "%d of the topics' settings %s not as wanted", left,
                           left == 1 ? "is" : "are")
                 : 0;
 }
@@ -309,26 +311,35 @@ struct options {
     bool check, apply, partitions;
 };
 
+static const struct option_row rows[] = {
+    { "--check", OPTION_FLAG, offsetof(struct options, check) },
+    { "--apply", OPTION_FLAG, offsetof(struct options, apply) },
+    { "--partitions", OPTION_FLAG, offsetof(struct options, partitions) },
+    { 0 },
+};
+
 static int options_read(char **args, struct options *ret, struct err *err)
 {
-    const struct {
-        const char *word;
-        bool *flag;
-    } words[] = { { "--check", &ret->check }, { "--apply", &ret->apply }, { "--partitions", &ret->partitions } };
+    struct option_texts words = { 0 };
+    int r;
 
     *ret = (struct options){ 0 };
-    for (; *args; args++) {
-        size_t i = 0;
-
-        while (i < COUNT_OF(words) && strcmp(*args, words[i].word) != 0)
-            i++;
-        if (i == COUNT_OF(words))
-            return verb_usage(USAGE, err);
-        *words[i].flag = true;
-    }
-    if ((ret->check && ret->apply) || (ret->partitions && !ret->apply))
+    r = option_read(args, rows, ret, &words, err);
+    if (r == 0 && (words.count || (ret->check && ret->apply) || (ret->partitions && !ret->apply)))
         return verb_usage(USAGE, err);
-    return 0;
+    return r;
+}
+
+void topics_help(FILE *out)
+{
+    fputs("docketctl " USAGE "\n\n"
+          "  without an option     create the topics that are missing, and list all\n"
+          "  --check               tell what is missing or has other settings than are wanted, and change nothing\n"
+          "  --apply               create what is missing and change those settings; a topic's other settings stay\n"
+          "  --apply --partitions  add partitions too. The events of a request that is there may then stand on two of\n"
+          "                        them, and come to their readers out of order\n\n"
+          "Exit codes: 0 all is as wanted, 1 something is not, 2 the words or settings are wrong, 3 it could not be done.\n",
+          out);
 }
 
 static int topics_hold(rd_kafka_t *client, const struct config *config, const struct options *options,
