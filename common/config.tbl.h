@@ -36,6 +36,8 @@ CONFIG(api_threads,         "DOCKET_API_THREADS",         NUMBER, "4", 1, 128, "
 CONFIG(http_connections,    "DOCKET_HTTP_CONNECTIONS",    NUMBER, "4096", 16, 100000, "connections", false, "ac", "open connections taken at the most")
 CONFIG(http_body_bytes,     "DOCKET_HTTP_BODY_BYTES",     NUMBER, "4194304", 1024, 67108864, "bytes", false, "ac", "largest body of a call; a larger one is a 413")
 CONFIG(http_timeout,        "DOCKET_HTTP_TIMEOUT",        DURATION, "30s", 1, 600, "", false, "ac", "an idle or half-sent call is closed after this")
+CONFIG(event_streams,       "DOCKET_EVENT_STREAMS",       NUMBER, "16", 1, 256, "clients", false, "a", "clients that read events over HTTP at a time; more are a 503. Each is a thread and a client of Kafka")
+CONFIG(event_heartbeat,     "DOCKET_EVENT_HEARTBEAT",     DURATION, "15s", 1, 300, "", false, "a", "a client that reads events hears at least this often that its connection stands")
 CONFIG(manual_approval,     "DOCKET_REQUIRE_MANUAL_REQUEST_APPROVAL", BOOL, "false", 0, 1, "", false, "aw", "a request waits for approval; PATCH /config goes over it")
 CONFIG(webhook_retry_schedule, "DOCKET_WEBHOOK_RETRY_SCHEDULE", SCHEDULE, "5s,5m,30m,2h,5h,10h,14h,20h,24h", 0, 64, "", false, "w", "waits before each further attempt, or none for one attempt only")
 CONFIG(webhook_retry_jitter, "DOCKET_WEBHOOK_RETRY_JITTER", NUMBER, "20", 0, 100, "percent", false, "w", "a wait is longer or shorter by up to this")

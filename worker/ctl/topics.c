@@ -338,7 +338,8 @@ void topics_help(FILE *out)
           "  --apply               create what is missing and change those settings; a topic's other settings stay\n"
           "  --apply --partitions  add partitions too. The events of a request that is there may then stand on two of\n"
           "                        them, and come to their readers out of order\n\n"
-          "Exit codes: 0 all is as wanted, 1 something is not, 2 the words or settings are wrong, 3 it could not be done.\n",
+          "Exit codes: 0 all is as wanted, 1 something is not, 2 the words or settings are wrong,\n"
+          "3 it could not be done.\n",
           out);
 }
 
