@@ -27,7 +27,8 @@ static const struct verb {
 } verbs[] = {
     { "migrate", "[--wait]", "bring the database's schema up to date; --wait for the database first", NEEDS_POSTGRES,
       migrate_verb },
-    { "topics", "", "create the topics that are missing, and list them", NEEDS_KAFKA, topics_verb },
+    { "topics", "[OPTION...]", "create the topics that are missing, and list them; hold them against what is wanted",
+      NEEDS_KAFKA, topics_verb, .has_findings = true, .more = topics_help },
     { "config", "--markdown", "print the page of all settings", NEEDS_NOTHING, config_verb },
     { "keys", "new | public | rewrap",
       "print fresh keys, as lines of the configuration file; print the public keys of checkpoints; seal anew what "

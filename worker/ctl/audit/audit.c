@@ -14,6 +14,9 @@ static const struct audit_verb {
     { "disclosures", "REQUEST [--json] [--export FILE]",
       "to whom a request's person's data went, when, what of it and why; --export also writes it down, signed",
       audit_disclosures },
+    { "report", "[--since TIME] [--until TIME] [--html FILE] [--csv FILE] [--json] [--memory BYTES]",
+      "what came of requests over a period: counts, times, who decided, what failed, what was called (-: here)",
+      audit_report },
     { "replay", "--to TOPIC|FILE [--since TIME] [--until TIME] [--type TYPE]... [--request ID]...\n"
                 "         [--from-topic lifecycle|callbacks|configuration]",
       "records of a topic as they are, to another topic or as lines of JSON to a file (-: here)", audit_replay },
