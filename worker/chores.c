@@ -15,6 +15,7 @@ enum {
     TICK_MS = 100,
     PARK_CLAIM_MAX = 512,   /* deliveries at once */
     SWEEP_PAGE = 256,       /* requests at once */
+    ORPHANS_MAX = 256,      /* deliveries at once */
     RELAY_OUTBOXES = 256,
     TIMERS_MAX = 256,
     TASKS_CLAIM_MAX = 16,
@@ -34,7 +35,7 @@ struct sweep {
     int64_t id;
     char cursor[64];
     int open; /* works of the page that are not over */
-    bool last_page;
+    bool last_page, cleared; /* cleared: no orphan is left */
 };
 
 struct chores {
@@ -301,7 +302,7 @@ static void on_sweep_advanced(void *context, PGresult **results, const struct er
         sweep_next_page(chores);
 }
 
-static void sweep_page_over(struct chores *chores)
+static void sweep_move(struct chores *chores)
 {
     struct db_args *args = db_args_new(chores->arena);
     struct pipe_group *group = pipe_group_new(chores->pipe);
@@ -310,9 +311,50 @@ static void sweep_page_over(struct chores *chores)
     if (!chores->sweep.last_page)
         db_text(args, chores->sweep.cursor);
     pipe_add(group, chores->sweep.last_page ? &SQL_sweep_end : &SQL_sweep_advance, args);
-    if (chores->sweep.last_page)
-        pipe_add(group, &SQL_sweep_orphans, NULL);
     pipe_send(group, on_sweep_advanced, chores);
+}
+
+static void on_review_over(struct work *work, void *source);
+
+static void on_orphans(void *context, PGresult **results, const struct err *err)
+{
+    struct chores *chores = context;
+    struct sweep *sweep = &chores->sweep;
+    int count = err ? 0 : PQntuples(results[0]);
+
+    if (err) {
+        sweep->busy = false;
+        return;
+    }
+    sweep->cleared = count < ORPHANS_MAX;
+    sweep->open = count + 1;
+    for (int row = 0; row < count; row++) {
+        struct work *work = work_new(WORK_DELIVERY, db_get_text(results[0], row, 0), on_review_over, chores);
+
+        work->delivery_id = db_dup_text(results[0], row, 1, work->arena);
+        intake_submit(chores->intake, work);
+    }
+    on_review_over(NULL, chores);
+}
+
+static void sweep_orphans(struct chores *chores)
+{
+    struct db_args *args = db_args_new(chores->arena);
+    struct pipe_group *group = pipe_group_new(chores->pipe);
+
+    db_int(args, ORPHANS_MAX);
+    db_int(args, chores_lease(chores->config));
+    db_text(args, chores->worker);
+    pipe_add(group, &SQL_sweep_orphans, args);
+    pipe_send(group, on_orphans, chores);
+}
+
+static void sweep_page_over(struct chores *chores)
+{
+    if (chores->sweep.last_page && !chores->sweep.cleared)
+        sweep_orphans(chores);
+    else
+        sweep_move(chores);
 }
 
 static void on_review_over(struct work *work, void *source)
@@ -366,6 +408,7 @@ static void on_sweep_claimed(void *context, PGresult **results, const struct err
         return;
     }
     sweep->id = db_get_int(results[0], 0, 0);
+    sweep->cleared = false;
     snprintf(sweep->cursor, sizeof(sweep->cursor), "%s", db_get_text(results[0], 0, 1));
     log_info("sweep.began", log_number("sweep", sweep->id));
     sweep_next_page(chores);

@@ -65,11 +65,18 @@ order by id limit $2::bigint
 update review_sweep set cursor = $2::text, lease_until = now() + interval '30 seconds' where id = $1::bigint
 
 -- name: sweep_orphans
--- What was tried again beside a run, or by an operator, of a webhook that is no more: no request is looked at for it.
-update webhook_delivery d set state = 'given_up', outcome = 'webhook_deleted', due_at = null, settled_at = now()
-where d.due_at is not null and d.state = 'waiting' and (d.passed or d.redelivery)
-  and not exists (select from policy_webhook w where w.id = d.webhook_id)
-  and not exists (select from pre_approval_webhook w where w.id = d.webhook_id)
+-- Calls that wait and whose webhook is no more: nobody has room for them, and no request is looked at for them. Those
+-- beside a run, asked for by an operator, or owed while the webhook was being deleted.
+with orphan as materialized (
+    select d.request_id, d.id from webhook_delivery d
+    where d.due_at is not null and d.state = 'waiting' and (d.passed or d.redelivery or d.kind = 'pre_approval')
+      and not exists (select from policy_webhook w where w.id = d.webhook_id)
+      and not exists (select from pre_approval_webhook w where w.id = d.webhook_id)
+    limit $1::bigint for update skip locked
+)
+update webhook_delivery w set due_at = now() + $2::bigint * interval '1 microsecond', worker = $3::text
+from orphan o where w.request_id = o.request_id and w.id = o.id
+returning w.request_id, w.id
 
 -- name: sweep_end
 delete from review_sweep where id = $1::bigint
