@@ -252,5 +252,7 @@ int rewrap_verb(const struct config *config, struct err *err)
     _cleanup_(config_freep) struct config *own = NULL;
     int r = config ? 0 : config_load(CONFIG_CTL, NULL, &own, err);
 
+    if (r == 0)
+        r = config_require((config ? config : own)->postgres_url, "DOCKET_POSTGRES_URL", err);
     return r < 0 ? r : rewrap_with(config ? config : own, err);
 }
