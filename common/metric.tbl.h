@@ -16,4 +16,6 @@ METRIC(DEAD_LETTERS,      "docket_dead_letters_total",         COUNTER,   "reaso
 METRIC(SETTLED,           "docket_settled_total",              COUNTER,   "",                "events appended by the worker")
 METRIC(SETTLE_DURATION,   "docket_settle_duration_seconds",    HISTOGRAM, "",                "time of one settling transaction")
 METRIC(REPLIES,           "docket_replies_total",              COUNTER,   "verdict,answer",  "replies of webhooks, by what their senders were answered")
+METRIC(LEDGER_IMBALANCE,  "docket_ledger_imbalance",           GAUGE,     "",                "calls owed that are neither delivered, waiting nor given up, as far as was looked")
+METRIC(WAITING_ON_NOBODY, "docket_requests_waiting_on_nobody", GAUGE,     "",                "requests that wait and that nobody moves on, as far as was looked")
 METRIC(DEPENDENCY_UP,     "docket_dependency_up",              GAUGE,     "dependency",      "1 while postgresql, redis or kafka answers, else 0")

@@ -9,6 +9,7 @@
 #include "common/metric.h"
 #include "worker/engine.h"
 #include "worker/chores.sql.h"
+#include "worker/patrol.h"
 #include "worker/retention.h"
 
 enum {
@@ -47,6 +48,7 @@ struct chores {
     struct dispatch *dispatch;
     struct execute *execute;
     struct retention *retention;
+    struct patrol *patrol;
     struct arena *arena;
     const char *worker;
     bool stopping, returned, parking, timing, relaying, gauging, claiming, renewing;
@@ -543,6 +545,7 @@ static void on_tick(uv_timer_t *timer)
     relay(chores);
     gauge(chores);
     retention_turn(chores->retention);
+    patrol_turn(chores->patrol);
     give_back(chores);
 }
 
@@ -562,6 +565,7 @@ struct chores *chores_new(uv_loop_t *loop, const struct config *config, const st
     chores->worker = worker;
     chores->arena = arena_new();
     chores->retention = retention_new(loop, config, parts->publisher, parts->intake);
+    chores->patrol = patrol_new(loop, config);
     uv_timer_init(loop, chores->timer);
     chores->timer->data = chores;
     uv_timer_start(chores->timer, on_tick, TICK_MS, TICK_MS);
@@ -585,6 +589,7 @@ void chores_free(struct chores *chores)
     uv_timer_stop(chores->timer);
     uv_close((uv_handle_t *)chores->timer, timer_free);
     retention_free(chores->retention);
+    patrol_free(chores->patrol);
     arena_free(chores->arena);
     free(chores);
 }

@@ -38,9 +38,11 @@ where t.request_id = i.request_id and t.id = i.id and t.state = 'waiting' and t.
 returning t.request_id, t.id
 
 -- name: timer_claim
-update request_timer t set due_at = now() + interval '30 seconds'
-from (select request_id, kind from request_timer where due_at <= now() order by due_at limit $1::bigint
-      for update skip locked) d
+-- `due_at` stays what the event said: whoever claimed it sees to it until the lease ends.
+update request_timer t set leased_until = now() + interval '30 seconds'
+from (select request_id, kind from request_timer
+      where due_at <= now() and (leased_until is null or leased_until <= now())
+      order by due_at limit $1::bigint for update skip locked) d
 where t.request_id = d.request_id and t.kind = d.kind
 returning t.request_id
 

@@ -8,6 +8,7 @@ import pytest
 
 from client import Api
 from events import Bus
+from ledger import Ledger
 from receiver import Receiver
 from watch import Identities, LogWatch
 
@@ -75,6 +76,22 @@ def programs_alive(stack, request):
     if marker:
         stack.restart(**dict.fromkeys(marker.kwargs))
     assert not died, f"programs that ended by themselves, with their exit codes: {died}"
+
+
+@pytest.fixture(scope="session")
+def ledger(stack):
+    return Ledger(stack)
+
+
+@pytest.fixture(autouse=True)
+def every_call_is_accounted_for(ledger, request, programs_alive):
+    """After each test, and what it had configured is gone: calls balance, and no request waits on nobody. What a test
+    changes by hand in the tables is not held against their events."""
+    yield
+    if request.node.get_closest_marker("by_hand"):
+        ledger.leave_out()
+    else:
+        ledger.check()
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ import pytest
 
 from utils import wait_until
 
+pytestmark = pytest.mark.by_hand
+
 APPEND = """select id, seq, behind from request_append(
     array[%(id)s], array[null::bigint], array[null], array[null], array['docket.request.webhook_sent.v1'],
     array[now()], array[null], array['00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'],

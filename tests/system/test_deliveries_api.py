@@ -257,6 +257,7 @@ def test_a_long_answer_is_cut(api, failed):
     assert one_of(api, delivery)["attempts"][0]["answer"] == "x" * 4096
 
 
+@pytest.mark.by_hand
 def test_of_very_many_attempts_the_last_are_shown(api, failed, db):
     delivery = failed()
     db.execute("insert into webhook_attempt (request_id, delivery_id, attempt, started_at, duration_us, outcome) "
@@ -325,6 +326,7 @@ def test_what_was_delivered_is_called_anew_when_the_request_is_over(api, receive
         "succeeded", "http_5xx", "succeeded"]
 
 
+@pytest.mark.by_hand
 @pytest.mark.parametrize("state", ["delivered", "skipped", "held"])
 def test_what_was_settled_otherwise_may_be_called_anew(stack, api, failed, db, state):
     delivery = failed()
@@ -333,6 +335,7 @@ def test_what_was_settled_otherwise_may_be_called_anew(stack, api, failed, db, s
     assert must(redeliver(api, delivery), 202)["state"] == "waiting"
 
 
+@pytest.mark.by_hand
 @pytest.mark.parametrize("change, words", [
     ("update webhook_delivery set state = 'waiting' where request_id = %(id)s",
      "Delivery '{delivery}' is waiting already: it is called when it is due."),

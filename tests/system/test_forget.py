@@ -148,6 +148,7 @@ def package_deleted(bus, request_id):
     return event.data
 
 
+@pytest.mark.by_hand
 def test_its_results_are_gone(api, db, bus, stack, forget, denied, identity):
     request_id, _ = denied()
     package = plant(db, stack, request_id, identity.derived())
@@ -190,6 +191,7 @@ def wait_forgotten(db, request_id):
                                   (request_id,)).fetchone()[0], 20, f"{request_id} to be forgotten")
 
 
+@pytest.mark.by_hand
 def test_what_is_complete_is_forgotten_after_its_time(api, gates, stack, db, bus):
     gates.build(gate=GO)
     old, fresh = gates.request("complete"), gates.request("complete")
@@ -201,6 +203,7 @@ def test_what_is_complete_is_forgotten_after_its_time(api, gates, stack, db, bus
     assert db.execute("select forgotten_at from privacy_request where id = %s", (fresh,)).fetchone() == (None,)
 
 
+@pytest.mark.by_hand
 def test_collected_rows_and_packages_go_after_their_time(stack, db, bus, denied, identity):
     (old, _), (fresh, _) = denied(), denied()
     packages = [plant(db, stack, request_id, identity.derived()) for request_id in (old, fresh)]

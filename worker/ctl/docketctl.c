@@ -33,6 +33,8 @@ static const struct verb {
       "print fresh keys, as lines of the configuration file; seal anew what older keys of the ring seal",
       NEEDS_NOTHING, keys_verb },
     { "forget", "REQUEST...", "destroy the keys of requests that have ended", NEEDS_POSTGRES, forget_verb },
+    { "ledger", "[--json]", "whether every call owed is accounted for, and no request waits on nobody",
+      NEEDS_POSTGRES | NEEDS_KAFKA, ledger_verb, .has_findings = true },
     { "audit", "VERB", "what the log holds, and whether it is whole: docketctl audit --help", NEEDS_KAFKA, audit_verb,
       .has_findings = true, .more = audit_help },
 };
