@@ -17,6 +17,7 @@ CONFIG(log_level,           "DOCKET_LOG_LEVEL",           TEXT,   "info", 4, 5, 
 CONFIG(app_encryption_key,  "DOCKET_APP_ENCRYPTION_KEY",  TEXT,   NULL, 32, 32, "bytes", true, "acw", "key of reply tokens and access tokens, exactly 32 bytes; all programs share it")
 CONFIG(sealing_keys,        "DOCKET_SEALING_KEYS",        TEXT,   NULL, 1, 8192, "", true,  "acwK", "master key ring, id:base64 of 32 bytes with commas; the first seals, all open. docketctl needs it for keys rewrap only")
 CONFIG(checkpoint_keys,     "DOCKET_CHECKPOINT_KEYS",     TEXT,   "",   0, 8192, "", true,  "awk", "signing keys of checkpoints, id:base64 of the 32-byte seed with commas; the first signs, docket-api publishes the public ones of all. Empty: no checkpoints are made")
+CONFIG(checkpoint_interval, "DOCKET_CHECKPOINT_INTERVAL", DURATION, "60s", 1, 86400, "", false, "w", "time between two checkpoints")
 CONFIG(identity_hash_key,   "DOCKET_IDENTITY_HASH_KEY",   TEXT,   NULL, 43, 44, "", true,  "a",    "key of identity search, base64 of 32 bytes")
 CONFIG(root_client_id,      "DOCKET_ROOT_CLIENT_ID",      TEXT,   NULL, 1, 128, "", false, "a",    "OAuth client that has every scope")
 CONFIG(root_client_secret,  "DOCKET_ROOT_CLIENT_SECRET",  TEXT,   NULL, 8, 256, "", true,  "a",    "its secret")

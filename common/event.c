@@ -18,6 +18,7 @@ static const char *const words[EVENT_TYPES] = {
 #undef EVENT
     [EVENT_REPLY_ELIGIBLE] = "docket.reply.eligible.v1",
     [EVENT_REPLY_NOT_ELIGIBLE] = "docket.reply.not_eligible.v1",
+    [EVENT_CHECKPOINT] = "docket.checkpoint.v1",
 };
 
 const char *event_word(enum event_type type)

@@ -19,3 +19,5 @@ METRIC(REPLIES,           "docket_replies_total",              COUNTER,   "verdi
 METRIC(LEDGER_IMBALANCE,  "docket_ledger_imbalance",           GAUGE,     "",                "calls owed that are neither delivered, waiting nor given up, as far as was looked")
 METRIC(WAITING_ON_NOBODY, "docket_requests_waiting_on_nobody", GAUGE,     "",                "requests that wait and that nobody moves on, as far as was looked")
 METRIC(DEPENDENCY_UP,     "docket_dependency_up",              GAUGE,     "dependency",      "1 while postgresql, redis or kafka answers, else 0")
+METRIC(CHECKPOINT_NUMBER, "docket_checkpoint_number",          GAUGE,     "",                "the last checkpoint made")
+METRIC(CHECKPOINT_AGE,    "docket_checkpoint_age_seconds",     GAUGE,     "",                "since everything on the topics was last found to be covered by checkpoints")

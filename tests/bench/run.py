@@ -73,7 +73,8 @@ class Bench:
     def __init__(self, servers, name, options):
         self.name = name
         self.options = options
-        self.stack = Stack(servers.run, servers, PRESET, name=f"bench_{name}")
+        self.stack = Stack(servers.run, servers, PRESET, name=f"bench_{name}",
+                           settings={"DOCKET_CHECKPOINT_INTERVAL": "60s"})  # as it is unless told otherwise
         self.worker = self.stack.add_worker()
         self.files = servers.run.path / name
         self.files.mkdir(exist_ok=True)

@@ -29,8 +29,9 @@ static const struct verb {
       migrate_verb },
     { "topics", "", "create the topics that are missing, and list them", NEEDS_KAFKA, topics_verb },
     { "config", "--markdown", "print the page of all settings", NEEDS_NOTHING, config_verb },
-    { "keys", "new | rewrap",
-      "print fresh keys, as lines of the configuration file; seal anew what older keys of the ring seal",
+    { "keys", "new | public | rewrap",
+      "print fresh keys, as lines of the configuration file; print the public keys of checkpoints; seal anew what "
+      "older keys of the ring seal",
       NEEDS_NOTHING, keys_verb },
     { "forget", "REQUEST...", "destroy the keys of requests that have ended", NEEDS_POSTGRES, forget_verb },
     { "ledger", "[--json]", "whether every call owed is accounted for, and no request waits on nobody",
