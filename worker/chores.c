@@ -28,7 +28,8 @@ enum {
 const struct sql *const chores_statements[] = {
     &SQL_park_claim,    &SQL_park_return, &SQL_timer_claim,   &SQL_sweep_claim, &SQL_sweep_page,
     &SQL_sweep_advance, &SQL_sweep_end,   &SQL_sweep_orphans, &SQL_relay_claim, &SQL_gauge_counts,
-    &SQL_task_return,   &SQL_task_claim,  &SQL_task_renew,    NULL,
+    &SQL_task_return,   &SQL_task_claim,  &SQL_task_renew,    &SQL_timer_return,
+    NULL,
 };
 
 struct sweep {
@@ -79,6 +80,7 @@ static void take_back(struct chores *chores)
     db_text(args, chores->worker);
     pipe_add(group, &SQL_park_return, args);
     pipe_add(group, &SQL_task_return, args);
+    pipe_add(group, &SQL_timer_return, args);
     chores->parking = true;
     pipe_send(group, on_returned, chores);
 }
@@ -279,10 +281,11 @@ static void timers(struct chores *chores)
     struct db_args *args;
     struct pipe_group *group;
 
-    if (chores->timing || chores->timers_open || chores->timer_wait-- > 0)
+    if (!chores->returned || chores->timing || chores->timers_open || chores->timer_wait-- > 0)
         return;
     args = db_args_new(chores->arena);
     db_int(args, TIMERS_MAX);
+    db_text(args, chores->worker);
     group = pipe_group_new(chores->pipe);
     pipe_add(group, &SQL_timer_claim, args);
     chores->timing = true;

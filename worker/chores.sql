@@ -39,12 +39,15 @@ returning t.request_id, t.id
 
 -- name: timer_claim
 -- `due_at` stays what the event said: whoever claimed it sees to it until the lease ends.
-update request_timer t set leased_until = now() + interval '30 seconds'
+update request_timer t set leased_until = now() + interval '30 seconds', worker = $2::text
 from (select request_id, kind from request_timer
       where due_at <= now() and (leased_until is null or leased_until <= now())
       order by due_at limit $1::bigint for update skip locked) d
 where t.request_id = d.request_id and t.kind = d.kind
 returning t.request_id
+
+-- name: timer_return
+update request_timer set leased_until = null, worker = null where worker = $1
 
 -- name: sweep_claim
 update review_sweep s set lease_until = now() + interval '30 seconds'

@@ -1,5 +1,9 @@
 """What must hold whenever a test has ended: every call that is owed is accounted for, and no request waits on nobody."""
 
+import contextlib
+import json
+import secrets
+
 import psycopg
 
 from stack import wait_until
@@ -42,3 +46,29 @@ class Ledger:
                 self.stack.start(len(self.stack.workers))
                 wait_until(lambda: not findings(), 20, lambda: f"the ledger to balance: {findings()}", every=0.1)
             self.move_on(connection)
+
+    @contextlib.contextmanager
+    def empty_database(self):
+        """The URL of one that is gone afterwards."""
+        name = f"rebuilt_{secrets.token_hex(6)}"
+        self.stack.postgres.query(f'create database "{name}"')
+        try:
+            yield self.stack.postgres.url(name)
+        finally:
+            self.stack.postgres.query(f'drop database "{name}" with (force)')
+
+    def rebuild(self, into, *options, **settings):
+        """What docketctl finds when it makes the tables anew from the topic, each line as a dict, and its exit code."""
+        done = self.stack.docketctl_with(settings, "audit", "rebuild", "--into", into, "--json", *options, check=False,
+                                         timeout=600)
+        return [json.loads(line) for line in done.stdout.splitlines()], done.returncode
+
+    def rebuild_problems(self):
+        """Where the rebuilt tables are not what docket has, as texts; tests' own changes left out."""
+        with self.empty_database() as into:
+            lines, code = self.rebuild(into, "--compare")
+        findings = [line for line in lines if line["kind"] not in ("table", "summary")
+                    and line.get("request_id") not in self.by_hand]
+        if code not in (0, 1) or not lines or lines[-1]["kind"] != "summary":
+            findings.append({"kind": "failed", "code": code})
+        return [f"rebuilt from the topic: {line}" for line in findings]

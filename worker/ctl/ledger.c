@@ -14,7 +14,7 @@
 #include "common/db.h"
 #include "common/unread.h"
 #include "worker/ctl/ledger.sql.h"
-#include "worker/ctl/line.h"
+#include "worker/ctl/jsonline.h"
 #include "worker/ctl/option.h"
 #include "worker/ctl/verb.h"
 
@@ -125,7 +125,7 @@ static struct endpoint *endpoint_of(struct ledger *ledger, const char *id)
 static void tell_call(struct ledger *ledger, const PGresult *rows, int row, const struct problem *problem)
 {
     static const char *const names[] = { "request_id", "delivery_id", "webhook_id", "problem", "logged", "state" };
-    struct line line;
+    struct jsonline line;
 
     ledger->calls_wrong++;
     endpoint_of(ledger, db_get_text(rows, row, 7))->sums[WRONG]++;
@@ -137,27 +137,27 @@ static void tell_call(struct ledger *ledger, const PGresult *rows, int row, cons
                state ? state : "nothing");
         return;
     }
-    line = line_begin("call");
+    line = jsonline_begin("call");
     for (size_t i = 0; i < COUNT_OF(names); i++)
-        line_text(&line, names[i], db_get_text(rows, row, (int)i));
-    line_end(&line);
+        jsonline_text(&line, names[i], db_get_text(rows, row, (int)i));
+    jsonline_end(&line);
 }
 
 /* A row of SQL_ledger_nobody. */
 static void tell_nobody(struct ledger *ledger, const PGresult *rows, int row, const struct problem *problem)
 {
-    struct line line;
+    struct jsonline line;
 
     ledger->nobody++;
     if (!ledger->json) {
         printf("%s (%s) waits on nobody: %s\n", db_get_text(rows, row, 0), db_get_text(rows, row, 1), problem->says);
         return;
     }
-    line = line_begin("nobody");
-    line_text(&line, "request_id", db_get_text(rows, row, 0));
-    line_text(&line, "status", db_get_text(rows, row, 1));
-    line_text(&line, "problem", problem->word);
-    line_end(&line);
+    line = jsonline_begin("nobody");
+    jsonline_text(&line, "request_id", db_get_text(rows, row, 0));
+    jsonline_text(&line, "status", db_get_text(rows, row, 1));
+    jsonline_text(&line, "problem", problem->word);
+    jsonline_end(&line);
 }
 
 /* --- counting ---------------------------------------------------------------------------------------- */
@@ -408,19 +408,19 @@ static void sums_print(const struct endpoint *endpoint, const char *name)
 
 static void sums_line(const struct endpoint *endpoint, const char *kind)
 {
-    struct line line = line_begin(kind);
+    struct jsonline line = jsonline_begin(kind);
 
     if (endpoint->id) {
-        line_text(&line, "connection_id", endpoint->id);
-        line_text(&line, "endpoint", endpoint->key);
+        jsonline_text(&line, "connection_id", endpoint->id);
+        jsonline_text(&line, "endpoint", endpoint->key);
     }
     for (int i = 0; i < SUMS; i++)
-        line_number(&line, sum_words[i], endpoint->sums[i]);
-    line_open(&line, "reasons");
+        jsonline_number(&line, sum_words[i], endpoint->sums[i]);
+    jsonline_open(&line, "reasons");
     for (const struct reason *reason = endpoint->reasons; reason; reason = reason->hh.next)
-        line_number(&line, reason->word, reason->count);
-    line_close(&line);
-    line_end(&line);
+        jsonline_number(&line, reason->word, reason->count);
+    jsonline_close(&line);
+    jsonline_end(&line);
 }
 
 static void all_add(struct ledger *ledger, const struct endpoint *endpoint)
@@ -433,7 +433,7 @@ static void all_add(struct ledger *ledger, const struct endpoint *endpoint)
 
 static void summary_tell(struct ledger *ledger)
 {
-    struct line line;
+    struct jsonline line;
 
     if (!ledger->json) {
         printf("%lld requests: %lld calls do not balance, %lld requests wait on nobody\n",
@@ -443,12 +443,12 @@ static void summary_tell(struct ledger *ledger)
                    (long long)ledger->older);
         return;
     }
-    line = line_begin("summary");
-    line_number(&line, "requests", ledger->requests);
-    line_number(&line, "imbalance", ledger->calls_wrong);
-    line_number(&line, "nobody", ledger->nobody);
-    line_number(&line, "older", ledger->older);
-    line_end(&line);
+    line = jsonline_begin("summary");
+    jsonline_number(&line, "requests", ledger->requests);
+    jsonline_number(&line, "imbalance", ledger->calls_wrong);
+    jsonline_number(&line, "nobody", ledger->nobody);
+    jsonline_number(&line, "older", ledger->older);
+    jsonline_end(&line);
 }
 
 static void sums_tell(struct ledger *ledger)

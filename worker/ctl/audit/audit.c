@@ -9,6 +9,8 @@ static const struct audit_verb {
     const char *name, *args, *help;
     int (*run)(const struct config *config, char **args, struct err *err);
 } verbs[] = {
+    { "rebuild", "--into URL [--compare] [--json]",
+      "an empty database is filled from the topic alone, and held against the one that docket runs on", audit_rebuild },
     { "replay", "--to TOPIC|FILE [--since TIME] [--until TIME] [--type TYPE]... [--request ID]...\n"
                 "         [--from-topic lifecycle|callbacks|configuration]",
       "records of a topic as they are, to another topic or as lines of JSON to a file (-: here)", audit_replay },

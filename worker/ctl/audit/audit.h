@@ -11,4 +11,5 @@
 
 struct config;
 
+int audit_rebuild(const struct config *config, char **args, struct err *err);
 int audit_replay(const struct config *config, char **args, struct err *err);
