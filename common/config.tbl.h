@@ -66,4 +66,5 @@ CONFIG(package_link_life,   "DOCKET_PACKAGE_LINK_LIFE",   DURATION, "1h", 10, 60
 CONFIG(public_url,          "DOCKET_PUBLIC_URL",          TEXT,   "", 0, 2048, "", false, "a", "where people reach docket-api, for links to packages; empty: as the call that asks came")
 CONFIG(results_download,    "DOCKET_RESULTS_DOWNLOAD",    BOOL,   "false", 0, 1, "", false, "a", "access-results gives links to packages")
 CONFIG(results_life,        "DOCKET_RESULTS_LIFE",        DURATION, "7d", 60, 315360000, "", false, "w", "collected rows of a complete request are deleted after this")
+CONFIG(ledger_interval,     "DOCKET_LEDGER_INTERVAL",     DURATION, "15s", 1, 86400, "", false, "w", "one of the workers looks a page of requests over this often: whether their calls are accounted for, and nobody waits in vain")
 CONFIG(forget_after,        "DOCKET_FORGET_AFTER",        DURATION, "0s", 0, 315360000, "", false, "w", "a complete request is forgotten this long after its end; 0s: only by docketctl forget")

@@ -18,6 +18,8 @@ METRIC(SETTLE_DURATION,   "docket_settle_duration_seconds",    HISTOGRAM, "",   
 METRIC(REPLIES,           "docket_replies_total",              COUNTER,   "verdict,answer",  "replies of webhooks, by what their senders were answered")
 METRIC(EVENT_STREAMS,     "docket_event_streams",              GAUGE,     "",                "clients that read events over HTTP")
 METRIC(EVENT_STREAM_ENDS, "docket_event_stream_ends_total",    COUNTER,   "reason",          "ends of these, by why: client, token, shutdown")
+METRIC(LEDGER_IMBALANCE,  "docket_ledger_imbalance",           GAUGE,     "",                "calls owed that are neither delivered, waiting nor given up, as far as was looked")
+METRIC(WAITING_ON_NOBODY, "docket_requests_waiting_on_nobody", GAUGE,     "",                "requests that wait and that nobody moves on, as far as was looked")
 METRIC(DEPENDENCY_UP,     "docket_dependency_up",              GAUGE,     "dependency",      "1 while postgresql, redis or kafka answers, else 0")
 METRIC(CHECKPOINT_NUMBER, "docket_checkpoint_number",          GAUGE,     "",                "the last checkpoint made")
 METRIC(CHECKPOINT_AGE,    "docket_checkpoint_age_seconds",     GAUGE,     "",                "since everything on the topics was last found to be covered by checkpoints")

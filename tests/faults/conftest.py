@@ -21,6 +21,7 @@ SETTINGS = {
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "settings(**variables): DOCKET_* variables for the programs of this test")
+    config.addinivalue_line("markers", "by_hand: changes requests in the tables, otherwise than docket does")
 
 
 def pytest_runtest_makereport(item, call):

@@ -18,6 +18,7 @@ RUN_VARIABLE = "DOCKET_TEST_RUN"
 def pytest_configure(config):
     """The first process makes the run directory and the servers; xdist's workers inherit the variable."""
     config.addinivalue_line("markers", "settings(**variables): DOCKET_* variables for the programs of this test")
+    config.addinivalue_line("markers", "by_hand: changes requests in the tables, otherwise than docket does")
     if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
         return
     run = temporary_run("system")

@@ -258,6 +258,7 @@ def test_a_long_answer_is_cut(api, failed):
     assert one_of(api, delivery)["attempts"][0]["answer"] == "x" * 4096
 
 
+@pytest.mark.by_hand
 def test_of_very_many_attempts_the_last_are_shown(api, failed, db):
     delivery = failed()
     db.execute("insert into webhook_attempt (request_id, delivery_id, attempt, started_at, duration_us, outcome) "
@@ -357,6 +358,7 @@ def test_an_endpoint_s_calls_of_runs_are_made_anew(api, receiver, identity):
         assert api.status(request_id) == "complete"
 
 
+@pytest.mark.by_hand
 @pytest.mark.parametrize("state", ["delivered", "skipped", "held"])
 def test_what_was_settled_otherwise_may_be_called_anew(stack, api, failed, db, state):
     delivery = failed()
@@ -365,6 +367,7 @@ def test_what_was_settled_otherwise_may_be_called_anew(stack, api, failed, db, s
     assert must(redeliver(api, delivery), 202)["state"] == "waiting"
 
 
+@pytest.mark.by_hand
 @pytest.mark.parametrize("change, words", [
     ("update webhook_delivery set state = 'waiting' where request_id = %(id)s",
      "Delivery '{delivery}' is waiting already: it is called when it is due."),

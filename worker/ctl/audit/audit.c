@@ -17,6 +17,8 @@ static const struct audit_verb {
     { "report", "[--since TIME] [--until TIME] [--html FILE] [--csv FILE] [--json] [--memory BYTES]",
       "what came of requests over a period: counts, times, who decided, what failed, what was called (-: here)",
       audit_report },
+    { "rebuild", "--into URL [--compare] [--json]",
+      "an empty database is filled from the topic alone, and held against the one that docket runs on", audit_rebuild },
     { "replay", "--to TOPIC|FILE [--since TIME] [--until TIME] [--type TYPE]... [--request ID]...\n"
                 "         [--from-topic lifecycle|callbacks|configuration]",
       "records of a topic as they are, to another topic or as lines of JSON to a file (-: here)", audit_replay },
