@@ -19,7 +19,7 @@ enum event_type {
 #undef EVENT
     EVENT_REPLY_ELIGIBLE,     /* on docket.callbacks: "docket.reply.eligible.v1" */
     EVENT_REPLY_NOT_ELIGIBLE, /* "docket.reply.not_eligible.v1" */
-    EVENT_CONFIGURATION_CHANGED, /* on docket.configuration, made by triggers: schemas/sql/0010_configuration.sql */
+    EVENT_CONFIGURATION_CHANGED, /* on docket.configuration, made by triggers: schemas/sql/0009_configuration.sql */
     EVENT_CHECKPOINT,         /* on docket.checkpoints: "docket.checkpoint.v1"; common/checkpoint.h has its data */
     EVENT_TYPES
 };

@@ -502,7 +502,7 @@ create function audit_problems(ids text[])
 returns table (request_id text, name text, key text, "column" text, derived text, found text)
 language plpgsql stable as $$
 declare
-    covered text[] := array(select i from unnest(ids) i except select derive_older(ids));
+    covered text[] := array(select i from unnest(ids) i where i <> 'configuration' except select derive_older(ids));
 begin
     return query
     select d.request_id, t.name, d.key, d."column", d.derived, d.found_value
@@ -516,7 +516,7 @@ exception when data_exception then
     return query select p.* from unnest(ids) i cross join lateral audit_problems(array[i]) p;
 end $$;
 
--- The next request's id. The configuration's events (0010), which stand in request_event too, are no request's.
+-- The next request's id. The configuration's events (0009), which stand in request_event too, are no request's.
 create function audit_next(after text) returns text
 language sql stable as $$
     select least((select e.request_id from request_event e where e.request_id > after and e.request_id < 'configuration'

@@ -1,6 +1,6 @@
 """./dev demo: two privacy requests, judged by two services before they run; one that services are told of while it
 runs, one of which halts it; then a package with what a database has and a person adds, and an erasure (demo_data.py);
-at the end to whom the data of one of them went.
+at the end the proof that the log of all this is whole, and to whom the data of one of them went.
 
 The configuration is the examples of the product's pages on webhooks. All services are this program: it listens on
 loopback, answers docket's calls and then replies to docket-callback, as the services of a company would. What is told is what happened; anything else than expected ends the story with an error.
@@ -9,6 +9,7 @@ loopback, answers docket's calls and then replies to docket-callback, as the ser
 import sys
 
 import demo_data
+from auditing import wait_covered
 from client import Api, must, must_all
 from events import Bus
 from receiver import Answer, Receiver, Reply
@@ -241,9 +242,21 @@ def expect_unbroken(events):
         raise StackError(f"the events of {events[0].key} have the numbers {numbers}")
 
 
+def show_verification(bus):
+    """Of all that this docket has ever recorded, not of the demo's alone."""
+    chapter("Is that the whole truth? docketctl holds every event, its chain and the signed checkpoints together.")
+    number = wait_covered(bus, BOUND)[-1]["number"]
+    tell(f"  docket-worker has signed checkpoint {number}: all that you saw is behind it.\n\n  docketctl audit verify\n")
+    verdict = development_stack().docketctl("audit", "verify").stdout
+    for line in verdict.splitlines():
+        tell(f"    {bold(line) if line == 'the log is whole' else line}")
+    if "the log is whole" not in verdict.splitlines():
+        raise StackError(f"the log of the demo is not whole:\n{verdict}")
+
+
 def show_disclosures(services, request_id):
     """The person's question, answered from Kafka alone."""
-    chapter("To whom did customer-3's data go? docketctl reads it off the log, and proves that the log is whole.")
+    chapter("To whom did customer-3's data go? docketctl reads it off the log.")
     tell(f"  docketctl audit disclosures {request_id}\n")
     account = development_stack().docketctl("audit", "disclosures", request_id).stdout
     for line in account.splitlines():
@@ -288,6 +301,7 @@ def main():
         told = [first_story(api, services), second_story(api, services), third_story(api, services)]
         demo_data.tell_stories(api, environment, lambda *step: step_of(api, services, *step))
         show_events(bus, *told)
+        show_verification(bus)
         show_disclosures(services, told[2])
         where_next(environment, told[1])
     finally:

@@ -129,8 +129,9 @@ def test_it_says_what_it_has_looked_at(audited):
     log = read_log(audited.kafka.brokers, audited.name)
     done = audit(audited, "verify", "--json")
     summary = json.loads(done.stdout.splitlines()[-1])["summary"]
-    assert summary["records"] == sum(map(len, log.topics["lifecycle"].values()))
-    assert summary["chains"] == len(log.ids()) and summary["checkpoints"] == len(log.checkpoints) >= 5
+    assert summary["records"] == sum(len(records) for topic in ("lifecycle", "configuration")
+                                     for records in log.topics[topic].values())
+    assert summary["chains"] == len(log.ids()) + 1 and summary["checkpoints"] == len(log.checkpoints) >= 5
     assert summary["database"] is True and summary["findings"] == 0
     assert summary["rows"] == summary["records"] - summary["repeats"]
 
@@ -634,6 +635,37 @@ def test_a_row_that_says_another_status(audited, request_id):
     assert [(one["finding"], one["request"], one["field"]) for one in findings] == [
         ("row_changed", request_id, "privacy_request.status")], findings
     assert "complete" in findings[0]["text"] and "denied" in findings[0]["text"]
+
+
+def test_rows_changed_in_other_tables(audited, request_id):
+    """What calls, their attempts and replies have, column by column; what the log does not cover may be anything."""
+    findings = held_against(audited, [
+        "update webhook_delivery set outcome = 'timeout', worker = 'w' where request_id = %s",
+        "update webhook_attempt set status_code = 418, headers = null where request_id = %s",
+        "update pre_approval_reply set eligible = false where request_id = %s",
+        "update privacy_request set due_date = due_date + interval '1 day', external_id = 'x' where id = %s"], request_id)
+    assert {(one["finding"], one["request"], one["field"]) for one in findings} == {
+        ("row_changed", request_id, field) for field in ("webhook_delivery.outcome", "webhook_attempt.status_code",
+                                                         "pre_approval_reply.eligible", "privacy_request.due_date")}
+    text = next(one["text"] for one in findings if one["field"] == "webhook_attempt.status_code")
+    assert "200" in text and "418" in text and "dlv_" in text
+
+
+def test_rows_that_are_missing_or_nobody_s(audited, request_id):
+    findings = held_against(audited, [
+        "delete from webhook_attempt where request_id = %s",
+        "insert into pre_approval_reply values (%s, 'pre_none', true, now())"], request_id)
+    assert {(one["request"], one["field"], "and it is null" in one["text"]) for one in findings} == {
+        (request_id, "webhook_attempt.row", True), (request_id, "pre_approval_reply.row", False)}, findings
+
+
+def test_an_event_of_the_configuration_changed_in_postgresql(audited):
+    change = "update request_event set payload = payload || ' ' where request_id = 'configuration' and seq = 2"
+    findings = held_against(audited, [change])
+    assert [(one["finding"], one["request"], one["sequence"]) for one in findings] == [
+        ("row_event", "configuration", 2)], findings
+    findings = held_against(audited, ["update configuration_head set chain = sha256(chain)"])
+    assert [(one["finding"], one["request"]) for one in findings] == [("row_differs", "configuration")], findings
 
 
 def test_a_row_with_another_chain(audited, request_id):

@@ -832,8 +832,8 @@ static void summary_text(const struct verify *verify, const struct tables_counts
             counts.events, (long long)states_count(chains_states(verify->chains)), counts.repeats + counts.late,
             (long long)verify->used, (long long)line.last);
     if (tables->looked)
-        fprintf(verify->findings.out, "PostgreSQL: %lld requests with %lld events, %lld of them not published yet\n",
-                (long long)tables->requests, (long long)tables->events, (long long)tables->unpublished);
+        fprintf(verify->findings.out, "PostgreSQL: %lld chains with %lld events, %lld of them not published yet\n",
+                (long long)tables->chains, (long long)tables->events, (long long)tables->unpublished);
     if (verify->findings.count)
         fprintf(verify->findings.out, "%lld findings\n", verify->findings.count);
     else
