@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from stack import own_environment, wait_until
 
-SINGLE = ("dead", "checkpoints", "configuration")
+SINGLE = ("configuration", "dead", "checkpoints")
 ALL = ("lifecycle", "callbacks", *SINGLE)
 WANTED = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", "max.message.bytes": "1048588",
           "min.insync.replicas": "1"}
