@@ -619,6 +619,55 @@ def package_times(bench):
     return [took for _, took in times]
 
 
+AUDIT_PARTITIONS = 12
+
+
+def audit(bench):
+    """A log of a million events with its checkpoints: kcat reads it, docketctl audit verify proves it."""
+    requests, prefix = bench.scaled(100000), f"{bench.stack.name}_log"
+    settings = {"DOCKET_TOPIC_PREFIX": prefix, "DOCKET_TOPIC_PARTITIONS": str(AUDIT_PARTITIONS)}
+    bench.stack.docketctl_with(settings, "topics")
+    made = tool("history", "--brokers", bench.stack.kafka.brokers, "--prefix", prefix, "--partitions",
+                AUDIT_PARTITIONS, "--requests", requests, "--keys", bench.stack.environment()["DOCKET_CHECKPOINT_KEYS"])
+    verify = [bench.stack.binary("docketctl"), "audit", "verify", "--topics-only"]
+    environment = os.environ | bench.stack.environment() | settings
+    kcat, proved, peaks = [], [], []
+    for _ in range(3):
+        kcat.append(made["events"] / timed(kcat_all(bench, f"{prefix}.lifecycle"), environment)[0])
+        took, peak = timed(verify, environment)
+        proved.append(made["events"] / took)
+        peaks.append(peak)
+    if bench.options.profile:
+        profile_audit(bench, verify, environment)
+    yield "audit", statistics.median(proved), "events/s", statistics.median(kcat), made | {
+        "peak_mib": max(peaks), "rates": proved, "ceilings": kcat}
+
+
+def kcat_all(bench, topic):
+    return ["kcat", "-C", "-q", "-e", "-o", "beginning", "-b", bench.stack.kafka.brokers, "-t", topic]
+
+
+def timed(command, environment):
+    """Seconds that it takes, and what it has resident at the most, in MiB."""
+    began = time.monotonic()
+    process = subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise StackError(f"{command[0]} ended with {process.returncode}: {process.stderr.read().decode()[-500:]}")
+    return time.monotonic() - began, used.ru_maxrss / 1024
+
+
+def profile_audit(bench, command, environment):
+    record = RESULTS / f"{bench.name}.perf"
+    subprocess.run(["perf", "record", "-q", "--call-graph", "dwarf,8192", "-F", "199", "-o", record,
+                    *map(str, command)], env=environment, stdout=subprocess.DEVNULL, check=True)
+    print_perf(record, "--no-children", "--sort", "comm,dso")
+    print_perf(record, "--no-children", "--sort", "dso,symbol")
+    print_perf(record, "--children", "--sort", "dso,symbol", only="docketctl")
+
+
 FIGURES = {
     "dispatch": dispatch,
     "create": create,
@@ -627,6 +676,7 @@ FIGURES = {
     "memory": memory,
     "lifecycle": lifecycle,
     "package": package,
+    "audit": audit,
 }
 ALSO_CALLED = {"cpu": "dispatch"}
 
