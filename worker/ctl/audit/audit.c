@@ -11,6 +11,8 @@ static const struct audit_verb {
 } verbs[] = {
     { "verify", "[--public-key ID:BASE64]... [--topics-only] [--memory 256M] [--json] [--progress]",
       "whether the log is whole: every chain, every checkpoint, and PostgreSQL where its URL is set", audit_verify },
+    { "show", "REQUEST [--at TIME] [--json] [--proof FILE] [--public-key ID:BASE64]...",
+      "what happened to a request until now, or until a time; --proof: a file that proves it to anybody", audit_show },
     { "replay", "--to TOPIC|FILE [--since TIME] [--until TIME] [--type TYPE]... [--request ID]...\n"
                 "         [--from-topic lifecycle|callbacks|configuration]",
       "records of a topic as they are, to another topic or as lines of JSON to a file (-: here)", audit_replay },

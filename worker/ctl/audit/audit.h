@@ -12,4 +12,5 @@
 struct config;
 
 int audit_verify(const struct config *config, char **args, struct err *err);
+int audit_show(const struct config *config, char **args, struct err *err);
 int audit_replay(const struct config *config, char **args, struct err *err);
