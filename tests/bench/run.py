@@ -631,16 +631,16 @@ def audit(bench):
                 AUDIT_PARTITIONS, "--requests", requests, "--keys", bench.stack.environment()["DOCKET_CHECKPOINT_KEYS"])
     verify = [bench.stack.binary("docketctl"), "audit", "verify", "--topics-only"]
     environment = os.environ | bench.stack.environment() | settings
-    kcat, proved, peaks = [], [], []
+    kcat, proved = [], []
     for _ in range(3):
-        kcat.append(made["events"] / timed(kcat_all(bench, f"{prefix}.lifecycle"), environment)[0])
-        took, peak = timed(verify, environment)
-        proved.append(made["events"] / took)
-        peaks.append(peak)
+        kcat.append(timed(kcat_all(bench, f"{prefix}.lifecycle"), environment))
+        proved.append(timed(verify, environment))
     if bench.options.profile:
         profile_audit(bench, verify, environment)
-    yield "audit", statistics.median(proved), "events/s", statistics.median(kcat), made | {
-        "peak_mib": max(peaks), "rates": proved, "ceilings": kcat}
+    rates, ceilings = ([made["events"] / run["seconds"] for run in runs] for runs in (proved, kcat))
+    yield "audit", statistics.median(rates), "events/s", statistics.median(ceilings), made | {
+        "peak_mib": max(run["peak_mib"] for run in proved), "rates": rates, "ceilings": ceilings,
+        "cpu_s": min(run["cpu_s"] for run in proved), "kcat_cpu_s": min(run["cpu_s"] for run in kcat)}
 
 
 def kcat_all(bench, topic):
@@ -648,7 +648,7 @@ def kcat_all(bench, topic):
 
 
 def timed(command, environment):
-    """Seconds that it takes, and what it has resident at the most, in MiB."""
+    """How long it takes, on the clock and on processors, and what it has resident at the most."""
     began = time.monotonic()
     process = subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.DEVNULL,
                                stderr=subprocess.PIPE)
@@ -656,7 +656,8 @@ def timed(command, environment):
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise StackError(f"{command[0]} ended with {process.returncode}: {process.stderr.read().decode()[-500:]}")
-    return time.monotonic() - began, used.ru_maxrss / 1024
+    return {"seconds": time.monotonic() - began, "cpu_s": used.ru_utime + used.ru_stime,
+            "peak_mib": used.ru_maxrss / 1024}
 
 
 def profile_audit(bench, command, environment):

@@ -1,17 +1,21 @@
 """./dev demo: two privacy requests, judged by two services before they run; one that services are told of while it
-runs, one of which halts it; then a package with what a database has and a person adds, and an erasure (demo_data.py).
+runs, one of which halts it; then a package with what a database has and a person adds, and an erasure (demo_data.py); and
+at the end the log of all that, proven.
 
 The configuration is the examples of the product's pages on webhooks. All services are this program: it listens on
 loopback, answers docket's calls and then replies to docket-callback, as the services of a company would. What is told is what happened; anything else than expected ends the story with an error.
 """
 
+import os
+import subprocess
 import sys
 
 import demo_data
+from auditing import wait_covered
 from client import Api, must, must_all
 from events import Bus
 from receiver import Answer, Receiver, Reply
-from stack import RUN, StackError, wait_until
+from stack import ROOT, RUN, StackError, wait_until
 from telling import Clock, bold, chapter, faint, paint, said, tell
 
 SERVICES = {  # connection -> path, and the webhook that calls it
@@ -26,6 +30,7 @@ STEPS = {  # connection -> path, and the webhook that calls it: kind, direction,
     "app_config": ("/log-out", "post_execution", "two_way", "log_out_webhook", "Log out Webhook"),
 }
 POLICY = "default_access_policy"
+BIN = ROOT / "build" / os.environ.get("DOCKET_PRESET", "release") / "bin"
 BOUND = 30  # seconds; all of it takes a fraction of one
 
 
@@ -240,6 +245,24 @@ def expect_unbroken(events):
         raise StackError(f"the events of {events[0].key} have the numbers {numbers}")
 
 
+def verify_log(bus, environment, request_id):
+    chapter("And it can be proven: docketctl reads the topics, and holds each event against its chain and signed checkpoints.")
+    wait_covered(bus)
+    docketctl(environment, "show", request_id)
+    docketctl(environment, "verify")
+
+
+def docketctl(environment, *arguments):
+    tell(f"  {bold('docketctl audit ' + ' '.join(arguments))}\n")
+    done = subprocess.run([BIN / "docketctl", "audit", *arguments], env=os.environ | environment,
+                          capture_output=True, text=True, check=False)
+    for line in done.stdout.splitlines():
+        tell(f"    {line}")
+    tell()
+    if done.returncode:
+        raise StackError(f"docketctl audit {arguments[0]} ended with {done.returncode}: {done.stderr}")
+
+
 def where_next(environment, request_id):
     chapter("Look around; everything goes on running.")
     tell(f"""  source .run/env
@@ -273,6 +296,7 @@ def main():
         told = [first_story(api, services), second_story(api, services), third_story(api, services)]
         demo_data.tell_stories(api, environment, lambda *step: step_of(api, services, *step))
         show_events(bus, *told)
+        verify_log(bus, environment, told[1])
         where_next(environment, told[1])
     finally:
         services.close()
