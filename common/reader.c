@@ -87,6 +87,9 @@ static int consumer_new(struct reader *reader, struct err *err)
         { "queued.max.messages.kbytes", text },
         { "enable.partition.eof", "true" },
         { "fetch.wait.max.ms", "10" }, /* partitions begin one by one, each behind a fetch that waits at others' ends */
+        /* A client that has read as far ahead as it may sleeps a second before it looks whether there is room again,
+         * unless it has something to ask a broker: then it looks at once. */
+        { "topic.metadata.refresh.interval.ms", "20" },
         { "enable.auto.commit", "false" },
         { "enable.auto.offset.store", "false" },
         { "auto.offset.reset", "error" },

@@ -9,6 +9,7 @@ import os
 import pytest
 
 from utils import RunDir, Servers, Stack, StackError, worker_name  # utils knows the way to tests/stack
+from audited import audited  # noqa: F401
 from fixtures import *  # noqa: F403
 from stack import remove_run, temporary_run
 

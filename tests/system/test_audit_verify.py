@@ -1,7 +1,6 @@
 """docketctl audit verify: a log that is whole passes; what was done to a copy of it is found, named, and told once.
 
-The log is one of its own, made by the real programs: a few requests of every kind over several checkpoints. Each test
-writes it anew under another prefix after an edit. The plain script of schemas/examples must see it too.
+The log is one of its own (audited.py). Each test writes it anew under another prefix after an edit. The plain script of schemas/examples must see it too.
 """
 
 import hashlib
@@ -14,67 +13,15 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from auditing import audit, findings_of, python_verify, wait_covered
-from client import Api
-from events import Bus
-from stack import RunDir, Stack
-from tampering import Forger, edited, read_log
-from utils import Answer, Receiver, Reply, wait_until
+from auditing import audit, findings_of, python_verify
+from tampering import Forger, edited, log_of, read_log
 
 CHANGED = b'"by":"nobody"'
 
-pytestmark = pytest.mark.xdist_group("audit")  # one log for all
+pytestmark = pytest.mark.xdist_group("audit")
 
 
-# --- the log ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def audited(stack):
-    """A stack beside the others', whose programs were stopped when all that they did was covered by checkpoints."""
-    run = RunDir(stack.run.path / "audited", ports=stack.run.ports)
-    other = Stack(run, stack.servers, stack.preset, f"{stack.name}_audited", redis_number=8 + stack.redis_number,
-                  settings={"DOCKET_TOPIC_PARTITIONS": "3"})
-    other.prepare()
-    other.start()
-    try:
-        make_history(other)
-    finally:
-        ended = other.stop()
-    assert not ended, ended
-    return other
-
-
-def make_history(stack):
-    """Twelve requests, each with more events than one, over several checkpoints."""
-    environment = stack.environment()
-    api = Api.login(stack.api.url, environment["DOCKET_ROOT_CLIENT_ID"], environment["DOCKET_ROOT_CLIENT_SECRET"])
-    bus, receiver = Bus(stack.kafka.brokers, stack.name), Receiver(stack.callback.url)
-    try:
-        api.make_webhooks(receiver, crm=Reply("eligible"))
-        for number in range(4):
-            ids = [api.create_request(f"audited-{number}-{one}@example.com")["id"] for one in range(3)]
-            for request_id in ids:
-                api.wait_status(request_id, "complete")
-            wait_published(stack)
-            wait_covered(bus)
-        receiver.script("/crm", Answer())
-        waiting = [api.create_request(f"audited-waiting-{one}@example.com")["id"] for one in range(2)]
-        receiver.wait_calls(1, "/crm", waiting[0])
-        receiver.wait_calls(1, "/crm", waiting[1])
-        wait_published(stack)
-        wait_covered(bus)
-        api.deny(waiting[0])
-        wait_published(stack)
-        wait_covered(bus)
-    finally:
-        receiver.close()
-        bus.close()
-
-
-def wait_published(stack):
-    wait_until(lambda: not stack.postgres.query("select 1 from request_outbox limit 1", stack.name), 20,
-               "all to be published")
+# --- which events -----------------------------------------------------------------------------------------
 
 
 def some_ids(log):
@@ -126,7 +73,7 @@ def test_a_whole_log_passes_and_a_copy_of_it_too(audited):
 
 
 def test_it_says_what_it_has_looked_at(audited):
-    log = read_log(audited.kafka.brokers, audited.name)
+    log = log_of(audited)
     done = audit(audited, "verify", "--json")
     summary = json.loads(done.stdout.splitlines()[-1])["summary"]
     assert summary["records"] == sum(len(records) for topic in ("lifecycle", "configuration")
@@ -629,7 +576,7 @@ def held_against(audited, statements, *values):
 
 @pytest.fixture
 def request_id(audited):
-    return some_id(read_log(audited.kafka.brokers, audited.name))
+    return some_id(log_of(audited))
 
 
 def test_a_row_that_says_another_status(audited, request_id):

@@ -11,6 +11,8 @@ static const struct audit_verb {
 } verbs[] = {
     { "verify", "[--public-key ID:BASE64]... [--topics-only] [--memory 256M] [--json] [--progress]",
       "whether the log is whole: every chain, every checkpoint, and PostgreSQL where its URL is set", audit_verify },
+    { "show", "REQUEST [--at TIME] [--json] [--proof FILE] [--public-key ID:BASE64]...",
+      "what happened to a request until now, or until a time; --proof: a file that proves it to anybody", audit_show },
     { "disclosures", "REQUEST [--json] [--export FILE]",
       "to whom a request's person's data went, when, what of it and why; --export also writes it down, signed",
       audit_disclosures },
