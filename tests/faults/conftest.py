@@ -23,11 +23,6 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "settings(**variables): DOCKET_* variables for the programs of this test")
 
 
-def pytest_runtest_makereport(item, call):
-    if call.excinfo is not None:
-        item.session.config.docket_failed = True
-
-
 @pytest.fixture(scope="session")
 def stack(request):
     run = temporary_run("faults")
@@ -41,7 +36,7 @@ def stack(request):
         stack.stop()
     finally:
         servers.stop()
-        if getattr(request.config, "docket_failed", False):
+        if request.session.testsfailed:
             servers.remove_data()
             print(f"\nlogs: {run.path}")
         else:
