@@ -24,11 +24,6 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "by_hand: changes requests in the tables, otherwise than docket does")
 
 
-def pytest_runtest_makereport(item, call):
-    if call.excinfo is not None:
-        item.session.config.docket_failed = True
-
-
 @pytest.fixture(scope="session")
 def stack(request):
     run = temporary_run("faults")
@@ -42,7 +37,7 @@ def stack(request):
         stack.stop()
     finally:
         servers.stop()
-        if getattr(request.config, "docket_failed", False):
+        if request.session.testsfailed:
             servers.remove_data()
             print(f"\nlogs: {run.path}")
         else:

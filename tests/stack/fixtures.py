@@ -10,7 +10,7 @@ from client import Api
 from events import Bus
 from ledger import Ledger
 from receiver import Receiver
-from stack import PATIENCE
+from stack import PATIENCE, tail
 from watch import Identities, LogWatch
 
 
@@ -20,6 +20,15 @@ def pytest_collection_modifyitems(items):
         marker = item.get_closest_marker("timeout")
         if marker:
             item.add_marker(pytest.mark.timeout(marker.args[0] * PATIENCE), append=False)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """With a failure goes what the programs said last: where it failed nobody may be able to look into their logs."""
+    report = (yield).get_result()
+    stack = item.funcargs.get("stack")
+    if report.failed and stack:
+        report.sections += [(f"the end of {program.name}'s log", tail(program.log_path)) for program in stack.programs]
 
 
 @pytest.fixture(scope="session")
