@@ -47,6 +47,9 @@ struct reader_run *reader_run_new(struct reader *reader);
 void reader_run_add(struct reader_run *run, const char *name, int32_t partition, int64_t from, int64_t until);
 void reader_run_free(struct reader_run *run);
 
+/* Reading ahead begins now, also where nothing is asked for yet: of several runs, all before the first is waited for. */
+int reader_run_ahead(struct reader_run *run, struct err *err) MUST_CHECK;
+
 /* The next one; NULL when all of them were read. */
 int reader_next(struct reader_run *run, const struct record **ret, struct err *err) MUST_CHECK;
 

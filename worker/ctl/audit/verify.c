@@ -137,6 +137,17 @@ static int topics_open(struct verify *verify, struct err *err)
     return r;
 }
 
+/* Once it is known how many there are to share what is read ahead. */
+static int partitions_begin(struct verify *verify, struct err *err)
+{
+    int r = 0;
+
+    for (int i = 0; r == 0 && i < verify->partition_count; i++)
+        if (verify->partitions[i].bounds.low < verify->partitions[i].bounds.high)
+            r = reader_run_ahead(verify->partitions[i].run, err);
+    return r;
+}
+
 static struct partition *partition_find(struct verify *verify, const char *topic, int32_t number)
 {
     for (int i = 0; i < verify->partition_count; i++)
@@ -720,6 +731,8 @@ static int topics_verify(struct verify *verify, struct err *err)
 {
     int r = topics_open(verify, err);
 
+    if (r == 0)
+        r = partitions_begin(verify, err);
     if (r < 0)
         return r;
     beginnings_look(verify);
