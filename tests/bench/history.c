@@ -85,12 +85,21 @@ static const char *payload_of(struct history *history, const struct life *life, 
                                      .collection = "customer",
                                      .row_count = 3,
                                      .next_try_at = USEC_NONE };
+    const struct event_creation creation = { .policy_id = "pol_default_access_policy",
+                                             .policy_key = "default_access_policy",
+                                             .action_type = "access",
+                                             .source = "Privacy Center",
+                                             .time = history->now,
+                                             .requested_at = history->now,
+                                             .due_date = history->now,
+                                             .started_processing_at = USEC_NONE,
+                                             .finished_processing_at = USEC_NONE };
     const char *id = life->id;
 
     switch (life->seq) {
     case 1:
         *type = EVENT_CREATED;
-        return event_created(history->arena, id, "default_access_policy", "access", "Privacy Center", history->now);
+        return event_created(history->arena, id, &creation);
     case 2:
         *type = EVENT_PRE_APPROVAL_REQUESTED;
         return event_pre_approval_requested(history->arena, id, &webhook, 1);

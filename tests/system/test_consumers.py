@@ -102,7 +102,7 @@ class Life(threading.Thread):
         try:
             while len(self.ids) < REQUESTS or not self.ended.is_set():
                 self.turn()
-                time.sleep(0.2)
+                self.ended.wait(0.2 if len(self.ids) < REQUESTS else 1)
         except Exception as problem:  # noqa: BLE001: it is the test's to tell
             self.problem = problem
 

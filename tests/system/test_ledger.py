@@ -298,9 +298,9 @@ def test_what_is_read_late_is_never_counted(stack, api, identity, db, watching_w
     idle.settings = {"DOCKET_LEDGER_INTERVAL": "1s"}
     idle.start()
     stack.wait_assigned()
-    watching_worker.freeze()
+    ids = [api.create_request(identity())["id"] for _ in range(12)]
+    watching_worker.freeze()  # Kafka gives its partitions away after ten seconds
     try:
-        ids = [api.create_request(identity())["id"] for _ in range(6)]
         api.approve(*ids)
         doubted = "select 1 from ledger_finding where request_id = any(%s)"
         wait_until(lambda: db.execute(doubted, (ids,)).fetchone(), 20, "one of the frozen worker's to be seen")

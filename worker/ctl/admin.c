@@ -4,7 +4,10 @@
 
 #include "common/config.h"
 
-enum { TIMEOUT_MS = 30000 };
+enum {
+    TIMEOUT_MS = 30000,
+    METADATA_MS = 5000, /* any broker has it at hand */
+};
 
 DEFINE_CLEANUP(rd_kafka_queue_t *, rd_kafka_queue_destroy)
 DEFINE_CLEANUP(rd_kafka_event_t *, rd_kafka_event_destroy)
@@ -123,7 +126,7 @@ int admin_create(rd_kafka_t *client, const struct admin_new *topic, bool *create
 static rd_kafka_resp_err_t metadata_ask(rd_kafka_t *client, const char *name, const struct rd_kafka_metadata **ret)
 {
     _cleanup_(rd_kafka_topic_destroyp) rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
-    rd_kafka_resp_err_t error = rd_kafka_metadata(client, 0, topic, ret, TIMEOUT_MS);
+    rd_kafka_resp_err_t error = rd_kafka_metadata(client, 0, topic, ret, METADATA_MS);
 
     if (error)
         return error;

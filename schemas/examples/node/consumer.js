@@ -82,7 +82,7 @@ async function main() {
   const { KAFKA_BROKERS, KAFKA_TOPIC = "docket.lifecycle", KAFKA_GROUP = "requests", DATABASE_URL } = process.env;
   const pool = new Pool({ connectionString: DATABASE_URL });
   const kafka = new Kafka({ clientId: "docket-example", brokers: KAFKA_BROKERS.split(","), retry: { retries: 100 } });
-  const consumer = kafka.consumer({ groupId: KAFKA_GROUP, sessionTimeout: 10000 }); /* who died is noticed by then */
+  const consumer = kafka.consumer({ groupId: KAFKA_GROUP, sessionTimeout: 6000 }); /* who died is noticed by then */
 
   pool.on("error", (error) => console.error("the database is away:", error.message));
   for (const signal of ["SIGTERM", "SIGINT"])

@@ -109,7 +109,7 @@ def main():
         "group.id": os.environ.get("KAFKA_GROUP", "requests"),
         "auto.offset.reset": "earliest",  # a first start has the whole history
         "enable.auto.commit": False,      # it would commit what is not written yet
-        "session.timeout.ms": 10000,      # a process that died is noticed by then
+        "session.timeout.ms": 6000,       # a process that died is noticed by then
     })
     consumer.subscribe([os.environ.get("KAFKA_TOPIC", "docket.lifecycle")],
                        on_assign=lambda _, partitions: log.info("assigned %d partitions", len(partitions)),

@@ -10,7 +10,7 @@ STORY(WEBHOOK_FAILED,         "a call to webhook {webhook_key} failed, attempt {
 STORY(WEBHOOK_GIVEN_UP,       "the call to webhook {webhook_key} was given up after attempt {attempt}: {outcome}[ {status_code}]")
 STORY(WEBHOOK_HELD,           "the call to webhook {webhook_key} waits[: {reason}]")
 STORY(WEBHOOK_RELEASED,       "the call to webhook {webhook_key} waits no longer[: it was {reason}]")
-STORY(WEBHOOK_WITHDRAWN,      "webhook {webhook_key} is not called any more: {reason}")
+STORY(WEBHOOK_WITHDRAWN,      "webhook {webhook_key|webhook_id} is not called any more: {reason}")
 STORY(ELIGIBLE,               "webhook {webhook_key} said eligible")
 STORY(NOT_ELIGIBLE,           "webhook {webhook_key} said not eligible")
 STORY(REPLY_IGNORED,          "a reply of webhook {webhook_key|webhook_id} had no effect: {reason}")
