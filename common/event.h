@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/arena.h"
@@ -24,6 +25,7 @@ enum event_type {
 
 const char *event_word(enum event_type type);
 enum event_type event_parse(const char *word); /* EVENT_UNKNOWN for another */
+bool event_is_reply(enum event_type type);     /* of the callbacks topic */
 
 /* A webhook as events name it. kind: "pre_approval", "pre" or "post"; it and delivery_id are left out when NULL. */
 struct event_webhook {
