@@ -2,10 +2,11 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NUMBER_CHARS_MAX = 128 };
+enum { NUMBER_CHARS_MAX = 128, EXACT_DIGITS = 15 };
 
 void grammar_space(struct grammar *grammar)
 {
@@ -67,13 +68,30 @@ static bool to_double(const char *number, size_t length, double *ret)
     return isfinite(*ret);
 }
 
+/* Most are short integers, which need no rounding. */
+static bool to_integer(const char *number, size_t length, double *ret)
+{
+    int64_t value = 0;
+
+    if (length > EXACT_DIGITS)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        if (number[i] < '0' || number[i] > '9')
+            return false;
+        value = value * 10 + (number[i] - '0');
+    }
+    *ret = (double)value;
+    return true;
+}
+
 bool grammar_number(struct grammar *grammar, double *ret)
 {
     size_t start = grammar->at;
 
     if (!take_number(grammar))
         return false;
-    if (to_double(grammar->text + start, grammar->at - start, ret))
+    if (to_integer(grammar->text + start, grammar->at - start, ret) ||
+        to_double(grammar->text + start, grammar->at - start, ret))
         return true;
     grammar->at = start;
     return false;

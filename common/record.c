@@ -242,10 +242,13 @@ static const char *name_of(const struct reading *reading, enum attribute attribu
 /* Text without control characters, and not too long. */
 static bool is_attribute(const char *bytes, size_t length)
 {
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)bytes[i] < 0x20 || bytes[i] == 0x7f)
-            return false;
-    return length <= ATTRIBUTE_BYTES && schema_is_utf8(bytes, length);
+    unsigned control = 0;
+
+    if (length > ATTRIBUTE_BYTES)
+        return false;
+    for (size_t i = 0; i < length; i++) /* without a branch, so that the compiler takes many at once */
+        control |= ((unsigned char)bytes[i] < 0x20) | (bytes[i] == 0x7f);
+    return !control && schema_is_utf8(bytes, length);
 }
 
 /* One that must be there must be of its form; another counts as absent when it is not. */

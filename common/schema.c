@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,10 +154,24 @@ static size_t utf8_step(const unsigned char *bytes, size_t length)
     return size;
 }
 
+/* How many bytes from the start are ASCII, as far as eights of them tell. */
+static size_t ascii_span(const char *bytes, size_t length)
+{
+    size_t at = 0;
+    uint64_t eight;
+
+    for (; length - at >= sizeof(eight); at += sizeof(eight)) {
+        memcpy(&eight, bytes + at, sizeof(eight));
+        if (eight & 0x8080808080808080u)
+            break;
+    }
+    return at;
+}
+
 /* How many bytes from the start are UTF-8. */
 static size_t utf8_span(const char *bytes, size_t length)
 {
-    size_t at = 0, step;
+    size_t at = ascii_span(bytes, length), step;
 
     for (; at < length; at += step) {
         step = utf8_step((const unsigned char *)bytes + at, length - at);
