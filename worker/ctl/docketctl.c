@@ -21,12 +21,8 @@ static const struct verb {
       "print fresh keys, as lines of the configuration file; seal anew what older keys of the ring seal", false,
       keys_verb },
     { "forget", "REQUEST...", "destroy the keys of requests that have ended", true, forget_verb },
+    { "dead", "VERB", "records that could not be understood: list, show, retry, drop", true, dead_verb },
 };
-
-int verb_usage(const char *usage, struct err *err)
-{
-    return err_set(err, ERR_BAD_REQUEST, "usage: docketctl %s", usage);
-}
 
 static const struct verb *verb_find(const char *name)
 {

@@ -11,11 +11,13 @@ static const struct topic {
     const char *name; /* after the prefix */
     bool single;      /* one partition: its order counts, or little goes there */
     const char *retention_ms;
+    const char *max_message_bytes; /* NULL: the broker's own */
 } topics[] = {
     { "lifecycle", false, "-1" }, /* the whole history can be replayed */
     { "callbacks", false,
       "604800000" }, /* seven days: what is not consumed by then is long on record */
-    { "dead", true, "-1" },
+    { "dead", true, "-1",
+      "2097152" }, /* what is as large as a broker takes comes there with some headers more */
     { "checkpoints", true, "-1" },
 };
 
@@ -57,6 +59,8 @@ static int topic_new(const struct topic *topic, const char *name, const struct c
         return err_cause(err, ERR_INTERNAL, "kafka: %s", problem);
     rd_kafka_NewTopic_set_config(*ret, "cleanup.policy", "delete");
     rd_kafka_NewTopic_set_config(*ret, "retention.ms", topic->retention_ms);
+    if (topic->max_message_bytes)
+        rd_kafka_NewTopic_set_config(*ret, "max.message.bytes", topic->max_message_bytes);
     return 0;
 }
 
