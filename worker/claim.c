@@ -46,6 +46,7 @@ static rd_kafka_resp_err_t take_over(struct claiming *claiming, rd_kafka_topic_p
     ret->partition = of->partition;
     ret->hold = hold_claim(&before, of->offset, claiming->run, usec_now());
     error = bounds(claiming, of, ret);
+    ret->hold.from = ret->position;
     free(of->metadata);
     of->offset = ret->position;
     of->metadata = strdup(hold_print(&ret->hold, text));

@@ -1,7 +1,8 @@
 /*
  * hold - who reads a partition, as a few words in the metadata of its committed offset. Whoever reads it next knows from
- * them whether the one before ended as it should. Where two in a row did not, it reads with care: one event at a time,
- * each written down here before it is begun; and what two died at is begun no more.
+ * them whether the one before ended as it should. Where two in a row did not, and the second got no further than the
+ * first, it reads with care: one event at a time, each written down here before it is begun; and what two died at is
+ * begun no more.
  *
  * Pure.
  */
@@ -25,14 +26,15 @@ enum {
 struct hold {
     char run[HOLD_RUN_BYTES]; /* empty: nobody's, its last reader ended well */
     usec_t since;             /* when that one began */
-    int falls;                /* readers before it that died young, in a row */
+    int64_t from;             /* the committed offset then */
+    int falls;                /* readers before it that died young, in a row, and got on by no event */
     int64_t at;               /* the event that is being handled with care; -1: none, or not with care */
     int64_t blamed;           /* the last that one died at; -1: none */
     int deaths;               /* how many in a row died at that one */
 };
 
-/* A partition that is read without a word about anybody before. */
-struct hold hold_new(const char *run, usec_t now);
+/* A partition that is read from `position` on, without a word about anybody before. */
+struct hold hold_new(const char *run, int64_t position, usec_t now);
 const char *hold_print(const struct hold *hold, char text[HOLD_TEXT_BYTES]);
 /* What is not of hold_print()'s making says that it is nobody's. */
 struct hold hold_parse(const char *text);

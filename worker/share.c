@@ -9,7 +9,7 @@
 #include "common/random.h"
 #include "worker/claim.h"
 
-enum { COMMIT_MS = 250, COUNT_PATIENCE_MS = 2000 };
+enum { COMMIT_MS = 250, COUNT_PATIENCE_MS = 2000, CLAIM_TRIES = 4 };
 
 struct share {
     uv_loop_t *loop;
@@ -22,8 +22,9 @@ struct share {
     usec_t committed_at;
     bool stopping, closed;
     /* claims */
-    rd_kafka_topic_partition_list_t *unclaimed; /* assigned, and not read before they are claimed; NULL */
+    rd_kafka_topic_partition_list_t *unclaimed; /* the group's word, not taken up before they are claimed; NULL */
     int assignment; /* counts them: a claim is of one */
+    int tries;      /* of claiming it */
     int claims;     /* under way */
     bool claiming;  /* that of `assignment` */
     int windows;
@@ -50,7 +51,7 @@ struct partition *share_partition(struct share *share, const char *topic, int32_
     snprintf(partition->topic, sizeof(partition->topic), "%s", topic);
     partition->number = number;
     partition->offsets = offsets_new();
-    partition->hold = hold_new(share->run, usec_now());
+    partition->hold = hold_new(share->run, -1, usec_now());
     partition->position = -1;
     partition->share = share;
     partition->next = share->partitions;
@@ -213,11 +214,19 @@ static void take_claimed(struct share *share, const struct claimed *claimed)
     partition->hold = claimed->hold;
     partition->position = claimed->position;
     partition->until = claimed->until;
+    rd_kafka_topic_partition_list_set_offset(share->unclaimed, claimed->topic, claimed->partition, claimed->position);
     if (!claimed->until)
         return;
     share->windows++;
     log_warn("care.began", log_word("topic", claimed->topic), log_number("partition", claimed->partition),
              log_number("falls", claimed->hold.falls), log_number("events", claimed->until - claimed->position));
+}
+
+/* Now they may be read. */
+static void take_up(struct share *share)
+{
+    rd_kafka_assign(share->consumer, share->unclaimed);
+    rd_kafka_topic_partition_list_destroy(TAKE(share->unclaimed));
 }
 
 static void on_claimed(void *context, const struct claimed *claimed, int count)
@@ -231,12 +240,11 @@ static void on_claimed(void *context, const struct claimed *claimed, int count)
     if (!stands)
         return;
     share->claiming = false;
-    if (count < 0)
-        return; /* the next turn tries again */
+    if (count < 0 && ++share->tries < CLAIM_TRIES)
+        return; /* the next turn tries again; the group does not wait for ever, so in the end without a claim */
     for (int i = 0; i < count; i++)
         take_claimed(share, &claimed[i]);
-    rd_kafka_resume_partitions(share->consumer, share->unclaimed);
-    rd_kafka_topic_partition_list_destroy(TAKE(share->unclaimed));
+    take_up(share);
 }
 
 static void claim_assigned(struct share *share)
@@ -268,9 +276,8 @@ void share_assign(struct share *share, rd_kafka_topic_partition_list_t *partitio
     drop_unclaimed(share);
     share->assigned = count_assigned(share, partitions);
     count_partitions(share);
-    rd_kafka_assign(share->consumer, partitions);
     share->unclaimed = rd_kafka_topic_partition_list_copy(partitions);
-    rd_kafka_pause_partitions(share->consumer, share->unclaimed);
+    share->tries = 0;
     claim_assigned(share);
 }
 
@@ -375,7 +382,7 @@ void share_end_care(struct share *share)
             continue;
         partition_moved(partition);
         partition->until = 0;
-        partition->hold = hold_new(share->run, usec_now());
+        partition->hold = hold_new(share->run, partition->position, usec_now());
         commit_add(list, partition, &partition->hold);
     }
     commit_send(share, list, false);
@@ -417,6 +424,8 @@ bool share_is_busy(const struct share *share)
 void share_close(struct share *share)
 {
     release(share);
+    if (share->unclaimed)
+        rd_kafka_assign(share->consumer, NULL); /* the group is owed an answer */
     drop_unclaimed(share);
     share->closed = true;
     share->windows = 0;

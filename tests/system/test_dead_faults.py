@@ -120,7 +120,7 @@ def test_an_event_that_kills_the_worker_is_left_out_and_the_partition_goes_on(cl
     mine = "/".join(map(str, place))
     dead = f'"reason":"internal","detail":"workers died at it","place":"{mine}"'
     died = run_until(docket.worker, lambda: docket.worker.log_contains(dead))
-    assert died == 4, "two that may have died of anything, and two of which it is known"
+    assert died in (4, 5), "two or three that may have died of anything, and two of which it is known"
     for request_id, _ in good:
         docket.api.wait_status(request_id, "complete")
     [(letter, said)] = docket.wait_letters(place)
