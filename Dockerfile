@@ -4,7 +4,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
         build-essential cmake ninja-build pkg-config \
         librdkafka-dev libcurl4-openssl-dev libmicrohttpd-dev libuv1-dev libjson-c-dev libpq-dev \
         libhiredis-dev libsodium-dev libssl-dev uthash-dev zlib1g-dev \
-        libyaml-dev libzstd-dev libarchive-dev
+        libyaml-dev libzstd-dev libarchive-dev libsqlite3-dev
 COPY . /src
 WORKDIR /src
 RUN cmake --preset release -DBUILD_TESTING=OFF && cmake --build --preset release
@@ -13,7 +13,7 @@ FROM debian:12-slim
 # curl is there for the health checks; its library is there anyway.
 RUN apt-get update && apt-get install -y --no-install-recommends \
         ca-certificates curl librdkafka1 libcurl4 libmicrohttpd12 libuv1 libjson-c5 libpq5 libhiredis0.14 \
-        libsodium23 libssl3 zlib1g libyaml-0-2 libzstd1 libarchive13 \
+        libsodium23 libssl3 zlib1g libyaml-0-2 libzstd1 libarchive13 libsqlite3-0 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin docket \
     && install -d -m 700 -o docket -g docket /var/lib/docket/packages

@@ -26,6 +26,7 @@ struct create_queue; /* api/create.h */
 struct reply_queue;  /* api/callback/reply.h */
 struct resume_queue; /* api/callback/resume.h */
 struct ready;        /* common/ready.h */
+struct sign_ring;    /* common/sign.h */
 
 /* The program's parts, built once by main() and read-only afterwards, but for the count. */
 struct api {
@@ -37,6 +38,7 @@ struct api {
     struct reply_queue *replies;
     struct resume_queue *resumes;
     struct ready *ready;
+    struct sign_ring *signs; /* of checkpoints; NULL: none are made */
     atomic_int tries; /* of connections, under way */
 };
 
@@ -101,6 +103,7 @@ extern const struct api_route manual_webhook_routes[]; /* what people are asked 
 extern const struct api_route manual_input_routes[];   /* what they fill in, and that the run goes on */
 extern const struct api_route storage_routes[];
 extern const struct api_route setting_routes[];     /* /config */
+extern const struct api_route change_routes[];      /* docket's own: who changed the configuration */
 extern const struct api_route request_routes[];     /* create, list, search, log */
 extern const struct api_route review_routes[];      /* approve, deny, cancel */
 extern const struct api_route retry_routes[];
@@ -108,6 +111,7 @@ extern const struct api_route removal_routes[];     /* soft deletion */
 extern const struct api_route result_routes[];      /* packages, and what goes into them */
 extern const struct api_route delivery_routes[];    /* docket's own: calls owed to webhooks */
 extern const struct api_route endpoint_routes[];    /* docket's own: who is called */
+extern const struct api_route checkpoint_key_routes[]; /* docket's own: the public keys of checkpoints */
 extern const struct api_route callback_routes[];    /* eligible, not-eligible, resume; also docket-callback's */
 
 /* What docket-api has no answer to in this version, though the contract does: 501, after the scope's check. */

@@ -161,6 +161,8 @@ static int write_oauth(struct api_call *call, bool merge, struct target *target,
     oauth = lay_over(merge ? target->stored : NULL, call->body);
     if (!is_complete(oauth))
         return err_set(err, ERR_INVALID, "Invalid OAuth2 configuration.");
+    if (target->stored && json_object_equal(target->stored, oauth))
+        return 0; /* sealed anew it would look like another */
     return store(call, target->id, oauth, err);
 }
 

@@ -11,7 +11,9 @@
 #include "api/endpoint.sql.h"
 #include "api/redelivery.h"
 #include "api/resource.h"
+#include "common/disclosure.h"
 #include "common/event.h"
+#include "common/identity.h"
 #include "common/log.h"
 #include "common/redis.h"
 
@@ -115,7 +117,7 @@ static const struct redis_answer *ask_redis(struct api_call *call, const char *c
 /* The columns of SQL_endpoint_page and SQL_endpoint_row. */
 enum {
     TOTAL, ID, KEY, NAME, DISABLED, PAUSED_AT, PAUSED_REASON, RATE_LIMIT, RETRY_SCHEDULE, STATEMENT_TIMEOUT, ROW_LIMIT,
-    WAITING, HELD, GIVEN_UP, DELIVERED, COUNTED_SINCE,
+    DISCLOSE, WAITING, HELD, GIVEN_UP, DELIVERED, COUNTED_SINCE,
 };
 
 static json_object *number(const PGresult *rows, int row, int column)
@@ -159,6 +161,7 @@ static json_object *endpoint_object(struct api_call *call, const PGresult *rows,
         { "retry_schedule", api_json_text(db_get_text(rows, row, RETRY_SCHEDULE)) },
         { "statement_timeout", timeout_text(rows, row, STATEMENT_TIMEOUT) },
         { "row_limit", number(rows, row, ROW_LIMIT) },
+        { "disclose", api_json_parse(db_get_text(rows, row, DISCLOSE)) },
         { "signing", json_object_new_boolean(is_signing(call, db_get_text(rows, row, ID))) },
         { "breaker", api_json_text(breaker_of(workers)) },
         { "waiting", number(rows, row, WAITING) },
@@ -238,7 +241,7 @@ static int endpoint_get(struct api_call *call, struct err *err)
 
 struct state {
     const char *key, *id;
-    bool disabled, paused, callable, is_source;
+    bool disabled, paused, callable, is_source, is_called; /* callable: it has a url too */
 };
 
 /* Of the endpoint that the path names. */
@@ -261,6 +264,7 @@ static int read_state(struct api_call *call, struct state *ret, struct err *err)
     ret->paused = db_get_bool(rows, 0, 2);
     ret->callable = db_get_bool(rows, 0, 3);
     ret->is_source = db_get_bool(rows, 0, 4);
+    ret->is_called = db_get_bool(rows, 0, 5);
     return 0;
 }
 
@@ -284,6 +288,21 @@ static void check_timeout(json_object *value, const struct schema_loc *loc, stru
                      "Value error, This must be a time from 1ms to 24h: a number and ms, s, m, h or d.");
 }
 
+/* An object that leaves nothing out is as likely a mistake as a wish: who wants no limit gives null. */
+static void check_disclose(json_object *value, const struct schema_loc *loc, struct schema_errors *errors)
+{
+    if (!schema_get(value, "identity") && !schema_get(value, "parts"))
+        schema_error(errors, loc, "value_error", "Value error, At least one of identity and parts must be a list.");
+}
+
+static const struct schema identity_key_schema = { .type = SCHEMA_STRING, .min = 1, .max = IDENTITY_NAME_MAX };
+static const struct schema part_schema = { .type = SCHEMA_STRING, .words = disclosure_parts };
+static const struct schema_field disclose_fields[] = {
+    { "identity", .schema = { .type = SCHEMA_LIST, .item = &identity_key_schema, .max = IDENTITY_MAX } },
+    { "parts", .schema = { .type = SCHEMA_LIST, .item = &part_schema, .max = DISCLOSURE_PARTS } },
+    { 0 },
+};
+
 static const struct schema_field change_fields[] = {
     { "rate_limit", .nullable = true, .schema = { .type = SCHEMA_INT, .min = 1, .max = RATE_LIMIT_MAX } },
     { "retry_schedule", .nullable = true,
@@ -291,6 +310,8 @@ static const struct schema_field change_fields[] = {
     { "statement_timeout", .nullable = true,
       .schema = { .type = SCHEMA_STRING, .min = 1, .max = 32, .check = check_timeout } },
     { "row_limit", .nullable = true, .schema = { .type = SCHEMA_INT, .min = 1, .max = ROW_LIMIT_MAX } },
+    { "disclose", .nullable = true,
+      .schema = { .type = SCHEMA_OBJECT, .forbid_extra = true, .fields = disclose_fields, .check = check_disclose } },
     { 0 },
 };
 static const struct schema change_schema = { .type = SCHEMA_OBJECT, .forbid_extra = true, .fields = change_fields };
@@ -305,6 +326,15 @@ static int check_source_limits(struct api_call *call, const struct state *state,
             return api_invalid(call, err, "body", names[i], "value_error",
                                "Value error, Only connections of type 'postgres' have this limit.");
     return 0;
+}
+
+/* Who is called is told something. */
+static int check_disclosed(struct api_call *call, const struct state *state, struct err *err)
+{
+    if (!schema_has(call->body, "disclose") || state->is_called)
+        return 0;
+    return api_invalid(call, err, "body", "disclose", "value_error",
+                       "Value error, Only connections of type 'https' are told something.");
 }
 
 /* Whether it is given, and what it is. */
@@ -329,6 +359,14 @@ static void timeout_args(struct db_args *args, json_object *body)
         db_null(args);
 }
 
+static void disclose_args(struct db_args *args, json_object *body)
+{
+    json_object *disclose = schema_get(body, "disclose");
+
+    db_bool(args, schema_has(body, "disclose"));
+    db_json(args, disclose ? json_object_to_json_string_ext(disclose, JSON_C_TO_STRING_PLAIN) : NULL);
+}
+
 static int write_change(struct api_call *call, json_object **ret, struct err *err)
 {
     struct db_args *args = db_args_new(call->arena);
@@ -338,6 +376,8 @@ static int write_change(struct api_call *call, json_object **ret, struct err *er
     (void)ret;
     if (r == 0)
         r = check_source_limits(call, &state, err);
+    if (r == 0)
+        r = check_disclosed(call, &state, err);
     if (r < 0)
         return r;
     db_text(args, state.id);
@@ -346,6 +386,7 @@ static int write_change(struct api_call *call, json_object **ret, struct err *er
     db_text(args, schema_text(call->body, "retry_schedule"));
     timeout_args(args, call->body);
     number_args(args, call->body, "row_limit");
+    disclose_args(args, call->body);
     return db_do(call->db, &SQL_endpoint_update, args, err);
 }
 

@@ -6,7 +6,7 @@ with total as (
     select * from connection order by key limit $1 offset $2
 )
 select t.total, p.id, p.key, p.name, p.disabled, p.paused_at, p.paused_reason, p.rate_limit, p.retry_schedule,
-       p.statement_timeout_ms, p.row_limit,
+       p.statement_timeout_ms, p.row_limit, p.disclose::text,
        s.waiting, s.held, s.given_up, s.delivered, case when s.looked = $3::bigint then s.since end
 from total t left join page p on true cross join lateral (
     select count(*) filter (where w.state = 'waiting') as waiting, count(*) filter (where w.state = 'held') as held,
@@ -20,7 +20,7 @@ order by p.key
 -- name: endpoint_row
 -- The same of one, by its key.
 select 1::bigint, p.id, p.key, p.name, p.disabled, p.paused_at, p.paused_reason, p.rate_limit, p.retry_schedule,
-       p.statement_timeout_ms, p.row_limit,
+       p.statement_timeout_ms, p.row_limit, p.disclose::text,
        s.waiting, s.held, s.given_up, s.delivered, case when s.looked = $2::bigint then s.since end
 from connection p cross join lateral (
     select count(*) filter (where w.state = 'waiting') as waiting, count(*) filter (where w.state = 'held') as held,
@@ -34,16 +34,17 @@ where p.key = $1
 -- name: endpoint_state
 -- What decides about a change.
 select id, disabled, paused_at is not null, connection_type = 'https' and secrets is not null,
-       connection_type = 'postgres'
+       connection_type = 'postgres', connection_type = 'https'
 from connection where key = $1
 
 -- name: endpoint_update
--- What is not given ($2, $4, $6, $8) stays.
+-- What is not given ($2, $4, $6, $8, $10) stays.
 update connection
 set rate_limit = case when $2::boolean then $3::bigint::integer else rate_limit end,
     retry_schedule = case when $4::boolean then $5::text else retry_schedule end,
     statement_timeout_ms = case when $6::boolean then $7::bigint::integer else statement_timeout_ms end,
-    row_limit = case when $8::boolean then $9::bigint else row_limit end, updated_at = clock_timestamp()
+    row_limit = case when $8::boolean then $9::bigint else row_limit end,
+    disclose = case when $10::boolean then $11::jsonb else disclose end, updated_at = clock_timestamp()
 where id = $1
 
 -- name: endpoint_pause

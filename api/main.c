@@ -12,6 +12,7 @@
 #include "common/metric.h"
 #include "common/migrate.h"
 #include "common/ready.h"
+#include "common/sign.h"
 
 #define PROGRAM "docket-api"
 #define ABOUT "serves the REST API: checks, one transaction, answer"
@@ -74,6 +75,8 @@ static int app_start(struct app *app, struct err *err)
 
     api->config = config;
     if (r == 0)
+        r = sign_ring_new(config->checkpoint_keys, &api->signs, err);
+    if (r == 0)
         r = token_key_new(config->app_encryption_key, &api->tokens, err);
     if (r == 0)
         r = publisher_new(config, PROGRAM, &api->publisher, err);
@@ -124,6 +127,7 @@ static void app_stop(struct app *app)
         publisher_free(api->publisher, PUBLISH_WAIT);
     token_key_free(api->tokens);
     seal_ring_free(api->ring);
+    sign_ring_free(api->signs);
     config_free(app->config);
 }
 

@@ -254,6 +254,7 @@ static int client_not_found(struct err *err)
 
 static int client_create(struct api_call *call, struct err *err)
 {
+    _cleanup_(db_result_freep) PGresult *none = NULL;
     bool is_list = json_object_is_type(call->body, json_type_array);
     json_object *object = is_list ? NULL : call->body;
     struct db_args *args = db_args_new(call->arena);
@@ -273,7 +274,7 @@ static int client_create(struct api_call *call, struct err *err)
     db_text(args, schema_text(object, "description"));
     args_scopes(args, scopes);
     db_text(args, hash);
-    r = db_do(call->db, &SQL_oauth_insert, args, err);
+    r = resource_run(call, &SQL_oauth_insert, args, &none, err);
     return r < 0 ? r : answer_secret(call, id, secret);
 }
 
@@ -282,15 +283,9 @@ static int client_list(struct api_call *call, struct err *err)
     return resource_answer_page(call, &SQL_oauth_page, NULL, err);
 }
 
-/* Runs a statement whose one row is the client's object, if there is such a client. */
-static int answer_client(struct api_call *call, const struct sql *sql, struct db_args *args,
-                         struct err *err)
+/* Of a statement whose one row is the client's object, if there is such a client. */
+static int answer_client(struct api_call *call, const PGresult *rows, struct err *err)
 {
-    _cleanup_(db_result_freep) PGresult *rows = NULL;
-    int r = db_run(call->db, sql, args, &rows, err);
-
-    if (r < 0)
-        return r;
     if (!PQntuples(rows))
         return client_not_found(err);
     return api_answer(call, 200, api_json_parse(db_get_text(rows, 0, 0)));
@@ -306,15 +301,20 @@ static struct db_args *args_of_client(struct api_call *call)
 
 static int client_get(struct api_call *call, struct err *err)
 {
-    return answer_client(call, &SQL_oauth_find, args_of_client(call), err);
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    int r = db_run(call->db, &SQL_oauth_find, args_of_client(call), &rows, err);
+
+    return r < 0 ? r : answer_client(call, rows, err);
 }
 
 static int client_put(struct api_call *call, struct err *err)
 {
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct db_args *args = args_of_client(call);
     json_object *list = schema_get(call->body, "scopes");
     const char *name = schema_text(call->body, "name");
     const char **scopes;
+    int r;
 
     if (scopes_take(call, list, &scopes) == API_PENDING)
         return API_PENDING;
@@ -324,12 +324,14 @@ static int client_put(struct api_call *call, struct err *err)
     db_text(args, schema_text(call->body, "description"));
     db_bool(args, list);
     args_scopes(args, scopes);
-    return answer_client(call, &SQL_oauth_update, args, err);
+    r = resource_run(call, &SQL_oauth_update, args, &rows, err);
+    return r < 0 ? r : answer_client(call, rows, err);
 }
 
 static int client_delete(struct api_call *call, struct err *err)
 {
-    int r = db_do(call->db, &SQL_oauth_delete, args_of_client(call), err);
+    _cleanup_(db_result_freep) PGresult *none = NULL;
+    int r = resource_run(call, &SQL_oauth_delete, args_of_client(call), &none, err);
 
     return r < 0 ? r : api_answer_null(call, 200);
 }
@@ -345,7 +347,7 @@ static int client_secret(struct api_call *call, struct err *err)
     if (r < 0)
         return r;
     db_text(args, hash);
-    r = db_run(call->db, &SQL_oauth_set_secret, args, &rows, err);
+    r = resource_run(call, &SQL_oauth_set_secret, args, &rows, err);
     if (r < 0)
         return r;
     return PQntuples(rows) ? answer_secret(call, call->params[0], secret) : client_not_found(err);
@@ -373,6 +375,7 @@ static int client_scopes_get(struct api_call *call, struct err *err)
 
 static int client_scopes_put(struct api_call *call, struct err *err)
 {
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct db_args *args = args_of_client(call);
     const char **scopes;
     int r;
@@ -385,7 +388,7 @@ static int client_scopes_put(struct api_call *call, struct err *err)
     db_text(args, NULL);
     db_bool(args, true);
     args_scopes(args, scopes);
-    r = db_do(call->db, &SQL_oauth_update, args, err);
+    r = resource_run(call, &SQL_oauth_update, args, &rows, err);
     return r < 0 ? r : api_answer_null(call, 200);
 }
 

@@ -3,28 +3,49 @@
 #include <string.h>
 
 #include "api/resource.sql.h"
+#include "common/actor.h"
 
 /* --- writes ----------------------------------------------------------------------------------- */
 
-static int write_locked(struct api_call *call, resource_write *write, json_object **ret,
-                        struct err *err)
+/* Every change of the configuration begins here, so that each is told with who made it. */
+static int write_begin(struct api_call *call, struct err *err)
 {
-    int r = db_do(call->db, &SQL_resource_lock, NULL, err);
+    const struct actor actor = { .by = call->user_id ? "user" : "client",
+                                 .client_id = call->client_id,
+                                 .user_id = call->user_id,
+                                 .source = publisher_source(call->api->publisher) };
+    int r = db_begin(call->db, err);
 
+    return r < 0 ? r : actor_set(call->db, &actor, call->arena, err);
+}
+
+static int write_end(struct api_call *call, int r, struct err *err)
+{
     if (r == 0)
-        r = write(call, ret, err);
-    return r < 0 ? r : db_commit(call->db, err);
+        return db_commit(call->db, err);
+    db_rollback(call->db);
+    return r;
 }
 
 int resource_change(struct api_call *call, resource_write *write, json_object **ret, struct err *err)
 {
-    int r = db_begin(call->db, err);
+    int r = write_begin(call, err);
 
-    if (r < 0)
-        return r;
-    r = write_locked(call, write, ret, err);
-    if (r < 0)
-        db_rollback(call->db);
+    if (r == 0)
+        r = write(call, ret, err);
+    return write_end(call, r, err);
+}
+
+int resource_run(struct api_call *call, const struct sql *sql, struct db_args *args, PGresult **ret, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *rows = NULL;
+    int r = write_begin(call, err);
+
+    if (r == 0)
+        r = db_run(call->db, sql, args, &rows, err);
+    r = write_end(call, r, err);
+    if (r == 0)
+        *ret = TAKE(rows);
     return r;
 }
 

@@ -24,6 +24,10 @@ int resource_answer_write(struct api_call *call, int status, resource_write *wri
 int resource_change(struct api_call *call, resource_write *write, json_object **ret,
                     struct err *err) MUST_CHECK;
 
+/* Such a write that is one statement. *ret is the caller's. */
+int resource_run(struct api_call *call, const struct sql *sql, struct db_args *args, PGresult **ret,
+                 struct err *err) MUST_CHECK;
+
 /* All waiting requests are to be looked at again; the write that gives them cause asks for it. */
 int resource_sweep(struct api_call *call, const char *reason, struct err *err) MUST_CHECK;
 

@@ -9,6 +9,7 @@
 
 #include "api/results.sql.h"
 #include "api/ticket.h"
+#include "common/event.h"
 #include "common/log.h"
 #include "common/package.h"
 
@@ -47,6 +48,34 @@ static int refuse_when_off(const struct api_call *call, struct err *err)
     return err_set(err, ERR_FORBIDDEN, "Access results download is disabled.");
 }
 
+/* --- who is given what ------------------------------------------------------------------------------- */
+
+int results_disclose(struct api_call *call, const char *request_id, const char *what, const char *const *rule_keys,
+                     int rule_count, struct err *err)
+{
+    struct journal_entry entry = { .request_id = request_id, .expected = JOURNAL_ANY, .type = EVENT_DISCLOSED };
+    struct journal_entry *entries[] = { &entry };
+    int r;
+
+    if (!strcmp(call->http->method, "HEAD"))
+        return 0; /* nothing of it goes out */
+    entry.time = usec_now();
+    entry.traceparent = event_trace_child(call->arena, http_header(call->http, "traceparent"));
+    entry.payload = event_disclosed(call->arena, request_id,
+                                    &(struct event_disclosed){
+                                        .what = what,
+                                        .rule_keys = rule_keys,
+                                        .rule_count = rule_count,
+                                        .to = !call->client_id ? "link" : call->user_id ? "user" : "client",
+                                        .client_id = call->client_id,
+                                        .user_id = call->user_id,
+                                    });
+    r = journal_append(call->db, entries, 1, publisher_source(call->api->publisher), call->arena, err);
+    if (r == 0)
+        publish_entries(call->api->publisher, entries, 1);
+    return r;
+}
+
 /* --- links ------------------------------------------------------------------------------------------- */
 
 /* Where whoever asks has reached us, when no other address is configured. A proxy that ends TLS says so. */
@@ -78,16 +107,25 @@ static int answer_links(struct api_call *call, const char *request_id, bool forg
     _cleanup_(db_result_freep) PGresult *rows = NULL;
     struct db_args *args = db_args_new(call->arena);
     json_object *body, *links;
-    int r;
+    const char **rule_keys;
+    int count, r;
 
     db_text(args, request_id);
     db_time(args, call->now);
     r = db_run(call->db, &SQL_results_packages, args, &rows, err);
     if (r < 0)
         return r;
+    count = forgotten ? 0 : PQntuples(rows);
+    rule_keys = arena_array(call->arena, const char *, (size_t)count + 1);
+    for (int row = 0; row < count; row++)
+        rule_keys[row] = db_get_text(rows, row, 0);
+    if (count)
+        r = results_disclose(call, request_id, "links", rule_keys, count, err);
+    if (r < 0)
+        return r;
     links = json_object_new_array();
-    for (int row = 0; !forgotten && row < PQntuples(rows); row++)
-        json_object_array_add(links, link_object(call, request_id, db_get_text(rows, row, 0)));
+    for (int i = 0; i < count; i++)
+        json_object_array_add(links, link_object(call, request_id, rule_keys[i]));
     body = json_object_new_object();
     json_object_object_add(body, "access_result_urls", links);
     http_set_header(call->http, "Cache-Control", "no-store");
@@ -225,7 +263,12 @@ static int package_handle(struct api_call *call, struct err *err)
         r = package_find(call, &ticket, &rows, err);
     if (r == 0)
         r = package_open(call, &ticket, &key, rows, &reader, err);
-    return r < 0 ? r : package_send(call, &ticket, rows, reader, err);
+    if (r == 0)
+        r = results_disclose(call, ticket.request_id, "package", &ticket.rule_key, 1, err);
+    if (r == 0)
+        return package_send(call, &ticket, rows, reader, err);
+    store_reader_free(reader);
+    return r;
 }
 
 const struct api_route result_routes[] = {

@@ -18,4 +18,9 @@ struct results_subject {
 int results_subject(struct api_call *call, const char *request_id, PGresult **rows, struct results_subject *ret,
                     struct err *err) MUST_CHECK;
 
+/* Puts on record, before any of it goes out, that the caller is given something: `what` and whose as in event_disclosed().
+ * Nothing of it may go out when this fails. */
+int results_disclose(struct api_call *call, const char *request_id, const char *what, const char *const *rule_keys,
+                     int rule_count, struct err *err) MUST_CHECK;
+
 int transfer_handle(struct api_call *call, struct err *err); /* api/transfer.c */

@@ -23,6 +23,7 @@ const struct route_table route_tables[] = {
     { manual_input_routes },
     { storage_routes },
     { setting_routes },
+    { change_routes },
     { request_routes },
     { review_routes },
     { retry_routes },
@@ -30,6 +31,7 @@ const struct route_table route_tables[] = {
     { result_routes },
     { delivery_routes },
     { endpoint_routes },
+    { checkpoint_key_routes },
     { callback_routes },
     { callback_routes, .top = true }, /* as the reply-to headers have them */
     { unavailable_routes },

@@ -315,6 +315,21 @@ static int storage_delete(struct api_call *call, struct err *err)
 
 /* --- secrets ---------------------------------------------------------------------------------- */
 
+/* Sealed anew, the same would look like others. */
+static bool secrets_are_same(struct api_call *call, const PGresult *rows)
+{
+    _cleanup_(json_object_putp) json_object *stored = NULL;
+    struct bytes sealed, plain;
+    struct err err;
+
+    sealed.data = db_get_bytes(rows, 0, 4, &sealed.length);
+    if (!sealed.data ||
+        seal_ring_open(call->api->ring, "storage", db_get_text(rows, 0, 3), sealed, call->arena, &plain, &err) < 0)
+        return false;
+    stored = json_tokener_parse(plain.data);
+    return json_object_equal(stored, call->body);
+}
+
 static int secrets_save(struct api_call *call, const char *id, struct err *err)
 {
     struct db_args *args = args_of(call, id);
@@ -347,6 +362,8 @@ static int secrets_write(struct api_call *call, const PGresult *rows, struct err
         return err_set(err, ERR_BAD_REQUEST, "Storage of type '%s' has no secrets.", db_get_text(rows, 0, 1));
     if (!schema_check(kind->secrets, call->body, &body, &call->errors))
         return err_set(err, ERR_INVALID, "invalid secrets");
+    if (secrets_are_same(call, rows))
+        return 0;
     return secrets_save(call, db_get_text(rows, 0, 3), err);
 }
 
@@ -500,7 +517,7 @@ static const char *status_detail(const char *type, const PGresult *rows, bool *c
         return "The active default storage is local, which counts as none.";
     if (!PQntuples(rows))
         return "The active default storage has no configuration.";
-    *configured = db_get_bool(rows, 0, 4);
+    *configured = !db_is_null(rows, 0, 4);
     return *configured ? "The active default storage is configured." : "The active default storage has no secrets.";
 }
 

@@ -21,10 +21,10 @@ from total t left join page p on true
 order by p.created_at desc, p.id
 
 -- name: storage_find
-select storage_object(s)::text, type, is_default, id from storage s where key = $1
+select storage_object(s)::text, type, is_default, id, secrets from storage s where key = $1
 
 -- name: storage_default_find
-select storage_object(s)::text, type, is_default, id, secrets is not null from storage s where type = $1 and is_default
+select storage_object(s)::text, type, is_default, id, secrets from storage s where type = $1 and is_default
 
 -- name: storage_upsert
 insert into storage (id, key, name, type, details, format, created_at, updated_at)

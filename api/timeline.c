@@ -314,6 +314,18 @@ static const char *say_references(const struct timeline_event *event)
                         schema_text(event->data, "request_id"));
 }
 
+static const char *say_disclosed(const struct timeline_event *event)
+{
+    const char *what = schema_text(event->data, "what"), *to = schema_text(event->data, "to");
+
+    if (what && !strcmp(what, "links"))
+        return arena_printf(event->arena, "Links to packages were given out: %s", names_of(event, "rule_keys"));
+    if (what && !strcmp(what, "transfer"))
+        return arena_printf(event->arena, "What was collected was given out: %s", names_of(event, "rule_keys"));
+    return arena_printf(event->arena, "A package was fetched%s: %s", to && !strcmp(to, "link") ? " by its link" : "",
+                        names_of(event, "rule_keys"));
+}
+
 static const char *say_forgotten(const struct timeline_event *event)
 {
     const char *by = schema_text(event->data, "by");
@@ -436,6 +448,7 @@ static const struct telling tellings[EVENT_TYPES] = {
     [EVENT_EXPIRED] = STEP("error", say_step),
     [EVENT_RETRIED] = AUDIT("Request retried", "retried", say_retried),
     [EVENT_FAILED] = STEP("error", say_step),
+    [EVENT_DISCLOSED] = AUDIT("Access results given out", "disclosed", say_disclosed),
     [EVENT_FORGOTTEN] = AUDIT("Request forgotten", "forgotten", say_forgotten),
     [EVENT_DELETED] = AUDIT("Request deleted", "deleted", say_nothing),
 };

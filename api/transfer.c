@@ -343,6 +343,8 @@ int transfer_handle(struct api_call *call, struct err *err)
         r = read_tasks(call, transfer, err);
     if (r == 0)
         r = read_inputs(call, transfer, err);
+    if (r == 0)
+        r = results_disclose(call, transfer->request_id, "transfer", &transfer->rule->key, 1, err);
     if (r < 0) {
         transfer_free(transfer);
         return r;

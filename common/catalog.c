@@ -259,6 +259,7 @@ static void read_headers(struct arena *arena, json_object *secrets, struct catal
 static void read_endpoint(struct arena *arena, json_object *secrets, struct catalog_connection *connection)
 {
     connection->url = member_text(arena, secrets, "url");
+    connection->host = disclosure_host(connection->url, arena);
     connection->authorization = member_text(arena, secrets, "authorization");
     connection->signing_secret = member_text(arena, secrets, "signing_secret");
     connection->signing_previous = member_text(arena, secrets, "signing_previous");
@@ -397,6 +398,7 @@ static int load_connections(struct loading *loading, const PGresult *rows, struc
         connections[row].does_erasure = does_action(rows, row, "erasure", arena);
         connections[row].statement_timeout_ms = (int)db_get_int(rows, row, 11);
         connections[row].row_limit = db_get_int(rows, row, 12);
+        connections[row].disclosure = disclosure_read(db_get_text(rows, row, 13), arena);
         load_connection_secrets(loading, rows, row, &connections[row]);
     }
     catalog->connections = connections;

@@ -14,6 +14,7 @@
 #include "common/config.h"
 #include "common/dataset.h"
 #include "common/db.h"
+#include "common/disclosure.h"
 #include "common/err.h"
 #include "common/graph.h"
 #include "common/seal.h"
@@ -33,10 +34,11 @@ struct catalog_connection {
     int rate_limit;              /* calls a second over the whole fleet; 0: none */
     const struct config_schedule *retry; /* its own; NULL: the configuration's */
     /* Of https connections whose secrets were set, else NULL. */
-    const char *url, *authorization;
+    const char *url, *host, *authorization; /* host: of the url */
     const struct catalog_header *headers;
     int header_count;
     const struct catalog_oauth *oauth;   /* NULL: none */
+    const struct disclosure *disclosure; /* what its calls tell of a person; NULL: all */
     /* Standard Webhooks secrets ("whsec_" and base64): the second signs too until `signing_until`. NULL: none. */
     const char *signing_secret, *signing_previous;
     usec_t signing_until;

@@ -8,7 +8,7 @@ from catalog, setting
 
 -- name: catalog_connections
 select id, key, connection_type, disabled, secrets, paused_at is not null, rate_limit, retry_schedule, oauth,
-       access = 'write', enabled_actions, statement_timeout_ms, row_limit
+       access = 'write', enabled_actions, statement_timeout_ms, row_limit, disclose::text
 from connection
 order by id collate "C"
 

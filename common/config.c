@@ -434,6 +434,11 @@ static int value_refuse(const struct entry *entry, const char *value, struct err
                    types[entry->type].must, bounds.data, value);
 }
 
+static int value_missing(const struct entry *entry, struct err *err)
+{
+    return err_set(err, ERR_BAD_REQUEST, "%s is required: %s", entry->name, entry->help);
+}
+
 static int value_load(const struct entry *entry, int program, const struct source *file,
                       struct config *config, struct err *err)
 {
@@ -446,7 +451,7 @@ static int value_load(const struct entry *entry, int program, const struct sourc
     if (!value && is_optional(entry, program))
         return 0;
     if (!value)
-        return err_set(err, ERR_BAD_REQUEST, "%s is required: %s", entry->name, entry->help);
+        return value_missing(entry, err);
     if (!types[entry->type].parse(entry, value, (char *)config + entry->offset))
         return value_refuse(entry, value, err);
     return 0;
@@ -475,6 +480,14 @@ int config_load(int program, const char *file, struct config **ret, struct err *
             return r;
     }
     *ret = TAKE(config);
+    return 0;
+}
+
+int config_require(const char *value, const char *name, struct err *err)
+{
+    for (size_t i = 0; !value && i < COUNT_OF(entries); i++)
+        if (!strcmp(entries[i].name, name))
+            return value_missing(&entries[i], err);
     return 0;
 }
 

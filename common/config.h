@@ -45,6 +45,9 @@ DEFINE_CLEANUP(struct config *, config_free)
 /* One schedule's text, for a connection's own; the same rules as DOCKET_WEBHOOK_RETRY_SCHEDULE. */
 int config_parse_schedule(const char *text, struct config_schedule *ret, struct err *err) MUST_CHECK;
 
+/* For a setting that the program may be without and that is needed now: `value` NULL is the error of a missing one. */
+int config_require(const char *value, const char *name, struct err *err) MUST_CHECK;
+
 /* True when a reply token ends before the pause that it could end: between the two, a paused request can't be resumed.
  * False for a program that reads neither. */
 bool config_has_token_life_gap(const struct config *config);

@@ -5,8 +5,8 @@
  * (durations with commas, or "none"). default NULL: required. programs: letters of who reads it
  * (a api, c callback, w worker, k docketctl); a capital one may be without it, though it is required.
  */
-CONFIG(postgres_url,        "DOCKET_POSTGRES_URL",        TEXT,   NULL, 1, 2048, "", true,  "acwk", "PostgreSQL connection URL (libpq)")
-CONFIG(kafka_brokers,       "DOCKET_KAFKA_BROKERS",       TEXT,   NULL, 1, 2048, "", false, "acwk", "Kafka bootstrap servers, host:port with commas")
+CONFIG(postgres_url,        "DOCKET_POSTGRES_URL",        TEXT,   NULL, 1, 2048, "", true,  "acwK", "PostgreSQL connection URL (libpq); docketctl audit verify does without")
+CONFIG(kafka_brokers,       "DOCKET_KAFKA_BROKERS",       TEXT,   NULL, 1, 2048, "", false, "acwK", "Kafka bootstrap servers, host:port with commas")
 CONFIG(kafka_properties,    "DOCKET_KAFKA_PROPERTIES",    TEXT,   "",   0, 8192, "", true,  "acwk", "librdkafka properties passed through, name=value with commas or line ends (SASL, TLS)")
 CONFIG(redis_url,           "DOCKET_REDIS_URL",           TEXT,   NULL, 1, 2048, "", true,  "acw",  "Redis URL, redis://[user:password@]host:port[/db]")
 CONFIG(topic_prefix,        "DOCKET_TOPIC_PREFIX",        TEXT,   "docket", 1, 128, "", false, "acwk", "first part of topic names and of the consumer group")
@@ -16,6 +16,8 @@ CONFIG(cluster,             "DOCKET_CLUSTER",             TEXT,   "local", 1, 64
 CONFIG(log_level,           "DOCKET_LOG_LEVEL",           TEXT,   "info", 4, 5, "", false, "acwk", "lowest level that is logged: debug, info, warn or error")
 CONFIG(app_encryption_key,  "DOCKET_APP_ENCRYPTION_KEY",  TEXT,   NULL, 32, 32, "bytes", true, "acw", "key of reply tokens and access tokens, exactly 32 bytes; all programs share it")
 CONFIG(sealing_keys,        "DOCKET_SEALING_KEYS",        TEXT,   NULL, 1, 8192, "", true,  "acwK", "master key ring, id:base64 of 32 bytes with commas; the first seals, all open. docketctl needs it for keys rewrap only")
+CONFIG(checkpoint_keys,     "DOCKET_CHECKPOINT_KEYS",     TEXT,   "",   0, 8192, "", true,  "awk", "signing keys of checkpoints, id:base64 of the 32-byte seed with commas; the first signs, docket-api publishes the public ones of all. Empty: no checkpoints are made")
+CONFIG(checkpoint_interval, "DOCKET_CHECKPOINT_INTERVAL", DURATION, "60s", 1, 86400, "", false, "w", "time between two checkpoints")
 CONFIG(identity_hash_key,   "DOCKET_IDENTITY_HASH_KEY",   TEXT,   NULL, 43, 44, "", true,  "a",    "key of identity search, base64 of 32 bytes")
 CONFIG(root_client_id,      "DOCKET_ROOT_CLIENT_ID",      TEXT,   NULL, 1, 128, "", false, "a",    "OAuth client that has every scope")
 CONFIG(root_client_secret,  "DOCKET_ROOT_CLIENT_SECRET",  TEXT,   NULL, 8, 256, "", true,  "a",    "its secret")

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/buf.h"
-#include "common/record.h"
+#include "common/arrival.h"
 #include "common/schema.h"
 
 enum { NOTE_BYTES = 4096, OWN_BYTES = 512 };
@@ -90,7 +90,7 @@ rd_kafka_headers_t *dead_headers(const rd_kafka_headers_t *original, const struc
 }
 
 /* Where our own headers begin: a record may well have had some of that name before, of an earlier death. */
-static int own_start(const struct record *record)
+static int own_start(const struct arrival *record)
 {
     int start = record->header_count - 1;
 
@@ -99,7 +99,7 @@ static int own_start(const struct record *record)
     return start;
 }
 
-static const char *own_text(const struct record *record, int start, const char *name, struct arena *arena)
+static const char *own_text(const struct arrival *record, int start, const char *name, struct arena *arena)
 {
     for (int i = start; i < record->header_count; i++)
         if (!strcmp(record->headers[i].name, name) && record->headers[i].value &&
@@ -108,7 +108,7 @@ static const char *own_text(const struct record *record, int start, const char *
     return NULL;
 }
 
-bool dead_read(const struct record *record, struct arena *arena, struct record *original, struct dead_letter *letter)
+bool dead_read(const struct arrival *record, struct arena *arena, struct arrival *original, struct dead_letter *letter)
 {
     int start = own_start(record);
     const char *time;
@@ -186,7 +186,7 @@ static bool note_read(json_object *object, struct arena *arena, struct dead_note
     return dead_state_parse(state, &note->state) && note->state != DEAD_OPEN && usec_parse(time, &note->time);
 }
 
-bool dead_note_read(const struct record *record, struct arena *arena, struct dead_note *note)
+bool dead_note_read(const struct arrival *record, struct arena *arena, struct dead_note *note)
 {
     _cleanup_(json_object_putp) json_object *object = NULL;
     struct schema_errors errors = { 0 };

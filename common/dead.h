@@ -28,7 +28,7 @@ enum dead_reason dead_parse(const char *word); /* DEAD_NONE for another */
 
 enum { DEAD_DETAIL_BYTES = 200 };
 
-struct record;
+struct arrival;
 
 /* What is written beside a dead record. */
 struct dead_letter {
@@ -43,7 +43,7 @@ struct dead_letter {
 /* The headers that the record came with (NULL: none), and the letter's after them. */
 rd_kafka_headers_t *dead_headers(const rd_kafka_headers_t *original, const struct dead_letter *letter);
 /* False when it is no dead letter; else `original` has what the record was before. */
-bool dead_read(const struct record *record, struct arena *arena, struct record *original, struct dead_letter *letter);
+bool dead_read(const struct arrival *record, struct arena *arena, struct arrival *original, struct dead_letter *letter);
 
 /* What became of the dead letter that stands at the offset `of` of the dead topic. */
 enum dead_state { DEAD_OPEN, DEAD_RETRIED, DEAD_DROPPED, DEAD_STATES };
@@ -61,4 +61,4 @@ struct dead_note {
 rd_kafka_headers_t *dead_note_headers(const struct dead_note *note);
 const char *dead_note_value(const struct dead_note *note, struct arena *arena);
 /* False when it is no note. */
-bool dead_note_read(const struct record *record, struct arena *arena, struct dead_note *note);
+bool dead_note_read(const struct arrival *record, struct arena *arena, struct dead_note *note);

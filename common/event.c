@@ -17,6 +17,8 @@ static const char *const words[EVENT_TYPES] = {
 #undef EVENT
     [EVENT_REPLY_ELIGIBLE] = "docket.reply.eligible.v1",
     [EVENT_REPLY_NOT_ELIGIBLE] = "docket.reply.not_eligible.v1",
+    [EVENT_CONFIGURATION_CHANGED] = "docket.configuration.changed.v1",
+    [EVENT_CHECKPOINT] = "docket.checkpoint.v1",
 };
 
 /* Most words begin alike: they are told apart by their lengths first. */
@@ -26,6 +28,8 @@ static const unsigned char lengths[EVENT_TYPES] = {
 #undef EVENT
     [EVENT_REPLY_ELIGIBLE] = sizeof("docket.reply.eligible.v1") - 1,
     [EVENT_REPLY_NOT_ELIGIBLE] = sizeof("docket.reply.not_eligible.v1") - 1,
+    [EVENT_CONFIGURATION_CHANGED] = sizeof("docket.configuration.changed.v1") - 1,
+    [EVENT_CHECKPOINT] = sizeof("docket.checkpoint.v1") - 1,
 };
 
 const char *event_word(enum event_type type)
@@ -41,6 +45,11 @@ enum event_type event_parse(const char *word)
         if (lengths[i] == length && !memcmp(words[i], word, length))
             return (enum event_type)i;
     return EVENT_UNKNOWN;
+}
+
+bool event_is_lifecycle(enum event_type type)
+{
+    return type > EVENT_UNKNOWN && type < EVENT_REPLY_ELIGIBLE;
 }
 
 bool event_is_reply(enum event_type type)
@@ -201,6 +210,28 @@ const char *event_webhook_attempt(struct arena *arena, const char *request_id,
     }
     if (attempt->derived)
         add_names(&data, "derived", attempt->derived);
+    if (attempt->disclosed) {
+        add_name(&data, "disclosed");
+        buf_adds(&data.buf, attempt->disclosed);
+    }
+    return data_end(&data);
+}
+
+const char *event_disclosed(struct arena *arena, const char *request_id, const struct event_disclosed *disclosed)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_text(&data, "what", disclosed->what);
+    add_name(&data, "rule_keys");
+    buf_addc(&data.buf, '[');
+    for (int i = 0; i < disclosed->rule_count; i++) {
+        buf_adds(&data.buf, i ? "," : "");
+        buf_json_string(&data.buf, disclosed->rule_keys[i]);
+    }
+    buf_addc(&data.buf, ']');
+    add_text(&data, "to", disclosed->to);
+    add_given(&data, "client_id", disclosed->client_id);
+    add_given(&data, "user_id", disclosed->user_id);
     return data_end(&data);
 }
 

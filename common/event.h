@@ -15,16 +15,19 @@
 
 enum event_type {
     EVENT_UNKNOWN,
-#define EVENT(name, type) EVENT_##name,
+#define EVENT(name, type) EVENT_##name, /* on docket.lifecycle */
 #include "common/event.tbl.h"
 #undef EVENT
     EVENT_REPLY_ELIGIBLE,     /* on docket.callbacks: "docket.reply.eligible.v1" */
     EVENT_REPLY_NOT_ELIGIBLE, /* "docket.reply.not_eligible.v1" */
+    EVENT_CONFIGURATION_CHANGED, /* on docket.configuration, made by triggers: schemas/sql/0010_configuration.sql */
+    EVENT_CHECKPOINT,         /* on docket.checkpoints: "docket.checkpoint.v1"; common/checkpoint.h has its data */
     EVENT_TYPES
 };
 
 const char *event_word(enum event_type type);
 enum event_type event_parse(const char *word); /* EVENT_UNKNOWN for another */
+bool event_is_lifecycle(enum event_type type); /* of the lifecycle topic */
 bool event_is_reply(enum event_type type);     /* of the callbacks topic */
 
 /* A webhook as events name it. kind: "pre_approval", "pre" or "post"; it and delivery_id are left out when NULL. */
@@ -50,9 +53,18 @@ struct event_attempt {
     usec_t duration, next_attempt_at;
     bool halt;
     const char *derived;
+    const char *disclosed; /* disclosure_tell(); NULL: nothing went out */
 };
 const char *event_webhook_attempt(struct arena *arena, const char *request_id,
                                   const struct event_attempt *attempt);
+
+/* What was collected is handed out. what: "package" (one that lies in a storage), "links" (to those), "transfer" (a
+ * rule's part of the rows); rule_keys: whose; to: "link" (whoever has it), "client", "user" (with their ids). */
+struct event_disclosed {
+    const char *what, *const *rule_keys, *to, *client_id, *user_id;
+    int rule_count;
+};
+const char *event_disclosed(struct arena *arena, const char *request_id, const struct event_disclosed *disclosed);
 
 /* eligible, not eligible, and what was ignored (`why`: "late", "opposite", "webhook_deleted"; else NULL).
  * status: that it leads to, PR_NONE for no change. */

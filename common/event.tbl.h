@@ -38,5 +38,6 @@ EVENT(EXPIRED,                "docket.request.expired.v1")
 EVENT(RETRIED,                "docket.request.retried.v1")
 EVENT(COMPLETED,              "docket.request.completed.v1")
 EVENT(FAILED,                 "docket.request.failed.v1")
+EVENT(DISCLOSED,              "docket.request.disclosed.v1")       /* a package, links to packages, rows */
 EVENT(FORGOTTEN,              "docket.request.forgotten.v1")       /* its key is destroyed */
 EVENT(DELETED,                "docket.request.deleted.v1")         /* softly: hidden, and nothing goes on */

@@ -3,11 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
-/* A custom name is part of an index of PostgreSQL, which takes no row above 2,704 bytes. */
-enum { NAME_BYTES_MAX = 512, LABEL_CHARS_MAX = 1000, LIST_MAX = 100, EXTERNAL_CHARS_MAX = 1000 };
-
-/* What custom keys are called where their names, chosen by a receiver, must not be seen. */
-#define CUSTOM_WORD "custom"
+enum { LABEL_CHARS_MAX = 1000, LIST_MAX = 100, EXTERNAL_CHARS_MAX = 1000 };
 
 /* In the order of webhook bodies. Names, types and the labels of the API are the contract's. */
 static const struct schema_field defaults[] = {
@@ -83,9 +79,9 @@ bool identity_check_labelled(json_object *field, const struct schema_loc *loc, s
 static bool check_custom(const char *name, json_object *value, const struct schema_loc *loc,
                          struct schema_errors *errors)
 {
-    if (strlen(name) > NAME_BYTES_MAX) {
+    if (strlen(name) > IDENTITY_NAME_MAX) {
         schema_error(errors, loc, "value_error", "Value error, Names of identities have at most %d bytes",
-                     NAME_BYTES_MAX);
+                     IDENTITY_NAME_MAX);
         return false;
     }
     if (!schema_has(value, "label") || !schema_has(value, "value")) {
@@ -129,7 +125,7 @@ bool identity_check(json_object *identity, const struct schema_loc *loc, struct 
 
 bool identity_check_derived(json_object *derived, const struct schema_loc *loc, struct schema_errors *errors)
 {
-    return check_all(derived, CUSTOM_WORD, loc, errors);
+    return check_all(derived, IDENTITY_CUSTOM_WORD, loc, errors);
 }
 
 /* --- values --- */
@@ -229,7 +225,7 @@ const char *identity_derived(json_object *derived, struct arena *arena, const ch
     const char *all = NULL;
 
     json_object_object_foreach(derived, name, value) {
-        const char *shown = default_label(name) ? name : CUSTOM_WORD;
+        const char *shown = default_label(name) ? name : IDENTITY_CUSTOM_WORD;
 
         if (!value)
             continue;

@@ -12,6 +12,10 @@
 
 /* An identity has no more values than this: the default ones and IDENTITY_CUSTOM_MAX others. */
 enum { IDENTITY_DEFAULTS = 6, IDENTITY_CUSTOM_MAX = 34, IDENTITY_MAX = IDENTITY_DEFAULTS + IDENTITY_CUSTOM_MAX };
+/* Bytes of a custom one's name, which is part of an index of PostgreSQL that takes no row above 2,704 bytes. */
+enum { IDENTITY_NAME_MAX = 512 };
+/* What custom keys are called where their names, chosen by who knows whom, must not be seen. */
+#define IDENTITY_CUSTOM_WORD "custom"
 extern const char *const identity_defaults[IDENTITY_DEFAULTS + 1]; /* their names; ends with NULL */
 
 /* True when `identity` (an object) is well formed: email, phone_number, ga_client_id, ljt_readerID,

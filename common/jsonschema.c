@@ -1,8 +1,10 @@
 #include "common/jsonschema.h"
 
 #include <math.h>
+#include <sodium.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
@@ -12,7 +14,10 @@
 #include "common/schema.h"
 #include "common/usec.h"
 
-enum { PROPERTIES_MAX = 64 }; /* a bit each */
+enum {
+    PROPERTIES_MAX = 64, /* a bit each */
+    DIGEST_BYTES = 16,
+};
 
 enum type {
     TYPE_NULL = 1,
@@ -54,6 +59,7 @@ struct jsonschema {
     double min, max;
     const struct jsonschema *item;
     size_t min_items, max_items;
+    bool is_set; /* no element twice */
     struct property *properties;
     int property_count;
     uint64_t required;
@@ -192,6 +198,13 @@ static int compile_min_items(const struct compiler *compiler, json_object *value
 static int compile_max_items(const struct compiler *compiler, json_object *value, struct jsonschema *schema)
 {
     return compile_size(compiler, value, "maxItems", &schema->max_items);
+}
+
+/* Of strings only, see compile(). */
+static int compile_unique(const struct compiler *compiler, json_object *value, struct jsonschema *schema)
+{
+    schema->is_set = json_object_get_boolean(value);
+    return json_object_is_type(value, json_type_boolean) ? 0 : refuse(compiler, "uniqueItems");
 }
 
 static bool is_number(json_object *value)
@@ -344,6 +357,7 @@ static const struct {
     { "items", compile_items },
     { "minItems", compile_min_items },
     { "maxItems", compile_max_items },
+    { "uniqueItems", compile_unique },
     { "properties", compile_properties },
     { "required", compile_required },
     { "dependentRequired", compile_dependent },
@@ -384,6 +398,8 @@ static int compile(const struct compiler *compiler, json_object *value, const st
         if (r < 0)
             return r;
     }
+    if (schema->is_set && (!schema->item || schema->item->types != TYPE_STRING))
+        return refuse(compiler, "uniqueItems");
     *ret = schema;
     return 0;
 }
@@ -450,11 +466,11 @@ struct text {
     size_t length;
 };
 
-/* What a string says; valid until the next. */
-static struct text string_text(struct reader *reader, size_t start)
+/* What the string that begins at `start` and ends at `end` says; valid until the next. */
+static struct text string_text(struct reader *reader, size_t start, size_t end)
 {
     const char *string = reader->in.text + start;
-    size_t length = reader->in.at - start;
+    size_t length = end - start;
 
     if (!memchr(string, '\\', length))
         return (struct text){ string + 1, length - 2 };
@@ -548,7 +564,7 @@ static bool read_string(struct reader *reader, const struct jsonschema *schema, 
     if (!grammar_string(&reader->in))
         return false;
     if (schema && check_type(reader, schema, place, TYPE_STRING))
-        check_text(reader, schema, place, string_text(reader, start));
+        check_text(reader, schema, place, string_text(reader, start, reader->in.at));
     return true;
 }
 
@@ -595,7 +611,7 @@ static bool read_member(struct reader *reader, const struct jsonschema *schema, 
 
     if (!grammar_string(&reader->in))
         return false;
-    property = property_find(schema, string_text(reader, start), *next);
+    property = property_find(schema, string_text(reader, start, reader->in.at), *next);
     if (property >= 0) {
         place.name = schema->properties[property].name;
         if (*seen >> property & 1)
@@ -660,8 +676,41 @@ static bool read_members(struct reader *reader, const struct jsonschema *schema,
 
 /* --- arrays and the rest ----------------------------------------------------------------------------- */
 
+/* The element that begins at `start`: what stands for it among those that there are. */
+static void set_add(struct reader *reader, size_t start, struct buf *set)
+{
+    unsigned char digest[DIGEST_BYTES];
+    size_t end = reader->in.at;
+    struct text text;
+
+    if (reader->in.text[start] != '"')
+        return; /* a misfit anyway */
+    while (reader->in.text[end - 1] != '"') /* of the space after it */
+        end--;
+    text = string_text(reader, start, end);
+    crypto_generichash(digest, sizeof(digest), (const unsigned char *)text.bytes, text.length, NULL, 0);
+    buf_add(set, digest, sizeof(digest));
+}
+
+static int digest_compare(const void *a, const void *b)
+{
+    return memcmp(a, b, DIGEST_BYTES);
+}
+
+static bool set_is_one(struct buf *set)
+{
+    size_t count = set->length / DIGEST_BYTES;
+
+    if (count > 1)
+        qsort(set->data, count, DIGEST_BYTES, digest_compare);
+    for (size_t i = 1; i < count; i++)
+        if (!memcmp(set->data + (i - 1) * DIGEST_BYTES, set->data + i * DIGEST_BYTES, DIGEST_BYTES))
+            return false;
+    return true;
+}
+
 static void check_array(struct reader *reader, const struct jsonschema *schema, const struct place *place,
-                        size_t count)
+                        size_t count, struct buf *set)
 {
     if (schema->constants)
         misfit(reader, place, "is none of its words");
@@ -669,25 +718,34 @@ static void check_array(struct reader *reader, const struct jsonschema *schema, 
         misfit(reader, place, "has too few elements");
     if (count > schema->max_items)
         misfit(reader, place, "has too many elements");
+    if (!set_is_one(set))
+        misfit(reader, place, "has an element twice");
 }
 
 /* After the opening bracket. */
 static bool read_elements(struct reader *reader, const struct jsonschema *schema, const struct place *parent)
 {
+    _cleanup_(buf_free) struct buf set = BUF_INIT(DIGEST_BYTES * reader->in.length);
     struct place place = { parent, NULL, 0 };
 
     grammar_space(&reader->in);
     if (!grammar_char(&reader->in, ']')) {
         do {
+            size_t start;
+
+            grammar_space(&reader->in);
+            start = reader->in.at;
             if (!read_value(reader, schema ? schema->item : NULL, &place))
                 return false;
+            if (schema && schema->is_set)
+                set_add(reader, start, &set);
             place.index++;
         } while (grammar_char(&reader->in, ','));
         if (!grammar_char(&reader->in, ']'))
             return false;
     }
     if (schema && check_type(reader, schema, parent, TYPE_ARRAY))
-        check_array(reader, schema, parent, place.index);
+        check_array(reader, schema, parent, place.index, &set);
     return true;
 }
 

@@ -17,3 +17,5 @@ METRIC(SETTLED,           "docket_settled_total",              COUNTER,   "",   
 METRIC(SETTLE_DURATION,   "docket_settle_duration_seconds",    HISTOGRAM, "",                "time of one settling transaction")
 METRIC(REPLIES,           "docket_replies_total",              COUNTER,   "verdict,answer",  "replies of webhooks, by what their senders were answered")
 METRIC(DEPENDENCY_UP,     "docket_dependency_up",              GAUGE,     "dependency",      "1 while postgresql, redis or kafka answers, else 0")
+METRIC(CHECKPOINT_NUMBER, "docket_checkpoint_number",          GAUGE,     "",                "the last checkpoint made")
+METRIC(CHECKPOINT_AGE,    "docket_checkpoint_age_seconds",     GAUGE,     "",                "since everything on the topics was last found to be covered by checkpoints")

@@ -61,7 +61,7 @@ struct ticket {
 
 struct publisher {
     rd_kafka_t *events, *replies; /* replies give up after PUBLISH_REPLY_WAIT, events never */
-    char source[SOURCE_BYTES], lifecycle[TOPIC_BYTES], callbacks[TOPIC_BYTES];
+    char source[SOURCE_BYTES], lifecycle[TOPIC_BYTES], configuration[TOPIC_BYTES], callbacks[TOPIC_BYTES];
     pthread_mutex_t lock; /* over everything below */
     struct sent *sent;
     struct seen seen[SEEN_SLOTS];
@@ -247,7 +247,7 @@ static void event_delivered(rd_kafka_t *handle, const rd_kafka_message_t *messag
     if (message->err && message->err != RD_KAFKA_RESP_ERR__PURGE_QUEUE)
         log_error("publish.refused", log_word("cause", rd_kafka_err2name(message->err)));
     if (!message->err)
-        metric_add(METRIC_EVENTS_OUT, METRIC_LABELS(publisher->lifecycle), 1);
+        metric_add(METRIC_EVENTS_OUT, METRIC_LABELS(rd_kafka_topic_name(message->rkt)), 1);
     free(ticket);
 }
 
@@ -320,6 +320,7 @@ int publisher_new(const struct config *config, const char *program, struct publi
     pthread_mutex_init(&publisher->lock, NULL);
     snprintf(publisher->source, sizeof(publisher->source), "/docket/%s/%s", config->cluster, program);
     snprintf(publisher->lifecycle, TOPIC_BYTES, "%s.lifecycle", config->topic_prefix);
+    snprintf(publisher->configuration, TOPIC_BYTES, "%s.configuration", config->topic_prefix);
     snprintf(publisher->callbacks, TOPIC_BYTES, "%s.callbacks", config->topic_prefix);
     r = producer_new(config, events, COUNT_OF(events), event_delivered, publisher, &publisher->events, err);
     if (r == 0)
@@ -469,6 +470,11 @@ static rd_kafka_resp_err_t produce(rd_kafka_t *producer, const char *topic, cons
     return error;
 }
 
+static const char *topic_of(const struct publisher *publisher, const struct publish_record *record)
+{
+    return strcmp(record->aggregate, "configuration") ? publisher->lifecycle : publisher->configuration;
+}
+
 /* Under the lock, so that a request's events enter the queue in the order that `sent` tells. */
 static bool event_send(struct publisher *publisher, struct box *box, const struct publish_record *record)
 {
@@ -490,7 +496,7 @@ static bool event_send(struct publisher *publisher, struct box *box, const struc
     snprintf(id, sizeof(id), "%s.%lld", record->request_id, (long long)record->seq);
     ticket->box = box;
     ticket->sent_at = usec_monotonic();
-    if (produce(publisher->events, publisher->lifecycle, record->request_id, strlen(record->request_id),
+    if (produce(publisher->events, topic_of(publisher, record), record->request_id, strlen(record->request_id),
                 record->payload, record->payload_length, envelope_headers(&envelope), ticket)) {
         free(ticket); /* the queue is full: the row stays in the outbox */
         return false;
@@ -514,7 +520,8 @@ static bool event_try(struct publisher *publisher, struct box *box, const struct
 
 static struct publish_record entry_record(const struct publisher *publisher, const struct journal_entry *entry)
 {
-    return (struct publish_record){ .request_id = entry->request_id,
+    return (struct publish_record){ .aggregate = "lifecycle",
+                                    .request_id = entry->request_id,
                                     .seq = entry->seq,
                                     .type = event_word(entry->type),
                                     .source = publisher->source,

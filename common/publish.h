@@ -37,6 +37,7 @@ void publish_seen(struct publisher *publisher, const char *request_id, int64_t s
 
 /* An event read back from the outbox by the relay. */
 struct publish_record {
+    const char *aggregate; /* its topic, after the prefix: "lifecycle", "configuration" */
     const char *request_id;
     int64_t seq;
     const char *type, *source, *cause, *traceparent;

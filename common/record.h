@@ -1,8 +1,10 @@
 /*
- * record - a record of the lifecycle or callbacks topic, read as the event that it is to be: CloudEvents 1.0, its data as
- * schemas/events says. What can't be understood is refused with a reason. Unknown headers and members are let pass.
+ * record - one record of a topic with all that it has, and what it says of itself as an event (CloudEvents, Kafka
+ * binding, binary mode: schemas/README.md). Nothing is judged here beyond the form of a number and of a hash.
  *
- * Threads:   a reader is constant; any thread. Ownership: what is read is the arena's.
+ * Threads:   any, each its own records.
+ * Ownership: everything points into the message, and lives as long as it does. Headers' values end in NUL, which their
+ *            length does not count.
  */
 #pragma once
 
@@ -10,63 +12,51 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/arena.h"
-#include "common/dead.h"
-#include "common/err.h"
-#include "common/event.h"
+#include "common/usec.h"
 
-/* A record of any topic, as it came. */
+enum { RECORD_HEADERS_MAX = 64, RECORD_CHAIN_BYTES = 32 };
+
 struct record_header {
     const char *name;
-    const void *value; /* NULL: without one */
+    const void *value; /* NULL: none */
     size_t length;
 };
+
 struct record {
-    const void *key, *value; /* NULL: without one */
-    size_t key_length, length;
-    const struct record_header *headers;
-    int header_count;
-};
-
-/* Points into the message. */
-struct record record_of(const rd_kafka_message_t *message, struct arena *arena);
-
-/* Where a record stands: "<topic>/<partition>/<offset>". */
-enum { PLACE_BYTES = 300 };
-struct place {
-    char topic[250]; /* as long as Kafka lets them be */
+    const char *topic;
     int32_t partition;
     int64_t offset;
+    usec_t timestamp; /* Kafka's; USEC_NONE: none */
+    const void *key;  /* NULL: none */
+    size_t key_length;
+    const void *value; /* NULL: none, a tombstone */
+    size_t value_length;
+    int header_count;  /* of those below */
+    bool has_more_headers; /* beyond RECORD_HEADERS_MAX; they are left out */
+    struct record_header headers[RECORD_HEADERS_MAX];
 };
-const char *place_print(const struct place *place, char text[PLACE_BYTES]);
-bool place_parse(const char *text, struct place *ret);
 
-struct record_reader;
+void record_read(const rd_kafka_message_t *message, struct record *ret);
 
-/* Compiles the schemas of all types. ERR_BAD_REQUEST when one asks for what is not known: a mistake of the build. */
-int record_reader_new(struct record_reader **ret, struct err *err) MUST_CHECK;
-void record_reader_free(struct record_reader *reader); /* accepts NULL */
-DEFINE_CLEANUP(struct record_reader *, record_reader_free)
+/* The headers that events have. Texts are NULL where there is no such header. */
+enum record_attribute {
+#define ATTRIBUTE(NAME, name) RECORD_##NAME,
+#include "common/record.tbl.h"
+#undef ATTRIBUTE
+    RECORD_ATTRIBUTES
+};
 
-enum record_topic { RECORD_LIFECYCLE, RECORD_CALLBACKS };
-
-/* What a record says, once nothing about it is in doubt. */
 struct record_event {
-    enum event_type type;
-    const char *request_id, *id; /* id: its ce_id */
-    const char *traceparent;     /* as it came; NULL: none */
-    int64_t seq;                 /* lifecycle */
-    const char *webhook_id;      /* replies */
+    const char *attributes[RECORD_ATTRIBUTES];
+    int64_t sequence;    /* 0: no ce_sequence, or not 20 digits above 0 */
+    bool has_chain;      /* ce_chain is there, 64 lower-case hex digits */
+    uint8_t chain[RECORD_CHAIN_BYTES];
+    const char *unknown; /* name of a header that is none of these; NULL */
+    const char *doubled; /* name of one that is there twice, or holds a NUL; NULL */
 };
 
-struct record_refusal {
-    enum dead_reason reason;
-    char detail[DEAD_DETAIL_BYTES]; /* which header or member, and what is wrong with it; never a value */
-};
+/* Attributes as they stand; the last one where a header is there twice. */
+void record_event(const struct record *record, struct record_event *ret);
+void record_attributes(const struct record_header *headers, int count, struct record_event *ret);
 
-/* False, with `refusal` filled, when it can't be understood. */
-bool record_read(const struct record_reader *reader, enum record_topic topic, const struct record *record,
-                 struct arena *arena, struct record_event *event, struct record_refusal *refusal) MUST_CHECK;
-
-/* "pri_" and a UUID, as docket makes them. */
-bool record_is_request_id(const char *text, size_t length);
+const char *record_attribute_name(enum record_attribute attribute);

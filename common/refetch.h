@@ -10,7 +10,7 @@
 
 #include "common/config.h"
 #include "common/err.h"
-#include "common/record.h"
+#include "common/place.h"
 #include "common/usec.h"
 
 struct refetched {

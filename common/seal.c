@@ -6,24 +6,20 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/keyring.h"
 #include "common/random.h"
 
 /* What a wrapped request key is bound to, beside the request's id. */
 #define WRAP_PLACE "request_key"
 
 enum { NONCE_BYTES = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES };
+_Static_assert((int)SEAL_KEY_BYTES == KEYRING_KEY_BYTES && (int)SEAL_KEY_ID_MAX == KEYRING_ID_MAX, "keys of the ring");
 _Static_assert(NONCE_BYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES == SEAL_OVERHEAD_BYTES,
                "sealed form");
 _Static_assert(SEAL_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "key");
 
-struct ring_key {
-    struct ring_key *next; /* in the order of the setting: the first seals */
-    char id[SEAL_KEY_ID_MAX + 1];
-    struct seal_key key;
-};
-
 struct seal_ring {
-    struct ring_key *keys;
+    struct keyring_key *keys; /* the first seals */
     bool can_hash;
     uint8_t hash_key[SEAL_KEY_BYTES];
 };
@@ -35,83 +31,6 @@ static void sodium_ready(void)
         abort(); /* no source of randomness */
 }
 
-/* 32 bytes of standard base64, with or without its padding. */
-static bool key_decode(const char *text, size_t length, uint8_t ret[SEAL_KEY_BYTES])
-{
-    static const int variants[] = { sodium_base64_VARIANT_ORIGINAL,
-                                    sodium_base64_VARIANT_ORIGINAL_NO_PADDING };
-    size_t decoded = 0;
-
-    for (size_t i = 0; i < COUNT_OF(variants); i++)
-        if (sodium_base642bin(ret, SEAL_KEY_BYTES, text, length, NULL, &decoded, NULL,
-                              variants[i]) == 0)
-            return decoded == SEAL_KEY_BYTES;
-    return false;
-}
-
-static bool id_is_valid(const char *id, size_t length)
-{
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-
-    return length > 0 && length <= SEAL_KEY_ID_MAX && strspn(id, allowed) >= length;
-}
-
-static const struct ring_key *ring_find(const struct seal_ring *ring, const char *id, size_t length)
-{
-    for (const struct ring_key *key = ring->keys; key; key = key->next)
-        if (strlen(key->id) == length && !memcmp(key->id, id, length))
-            return key;
-    return NULL;
-}
-
-/* One "id:base64". Errors tell the place in the setting, never what stands there. */
-static int ring_parse_key(const struct seal_ring *ring, const char *entry, size_t length,
-                          int number, struct ring_key **ret, struct err *err)
-{
-    const char *colon = memchr(entry, ':', length);
-    struct ring_key *key;
-
-    if (!colon || !id_is_valid(entry, (size_t)(colon - entry)))
-        return err_cause(
-            err, ERR_INTERNAL,
-            "DOCKET_SEALING_KEYS: key %d is not id:base64 with an id of 1 to %d letters, "
-            "digits, '_', '.' or '-'",
-            number, SEAL_KEY_ID_MAX);
-    if (ring_find(ring, entry, (size_t)(colon - entry)))
-        return err_cause(err, ERR_INTERNAL, "DOCKET_SEALING_KEYS: key %d has the id of another",
-                         number);
-    key = calloc(1, sizeof(*key));
-    if (!key)
-        abort();
-    memcpy(key->id, entry, (size_t)(colon - entry));
-    if (!key_decode(colon + 1, length - (size_t)(colon + 1 - entry), key->key.bytes)) {
-        free(key);
-        return err_cause(err, ERR_INTERNAL, "DOCKET_SEALING_KEYS: key %d is not base64 of %d bytes",
-                         number, SEAL_KEY_BYTES);
-    }
-    *ret = key;
-    return 0;
-}
-
-static int ring_parse(struct seal_ring *ring, const char *keys, struct err *err)
-{
-    struct ring_key **end = &ring->keys;
-    const char *entry = keys;
-
-    for (int number = 1;; number++) {
-        size_t length = strcspn(entry, ",");
-        int r = ring_parse_key(ring, entry, length, number, end, err);
-
-        if (r < 0)
-            return r;
-        end = &(*end)->next;
-        if (!entry[length])
-            return 0;
-        entry += length + 1;
-    }
-}
-
 int seal_ring_new(const char *keys, const char *hash_key, struct seal_ring **ret, struct err *err)
 {
     _cleanup_(seal_ring_freep) struct seal_ring *ring = NULL;
@@ -121,10 +40,10 @@ int seal_ring_new(const char *keys, const char *hash_key, struct seal_ring **ret
     ring = calloc(1, sizeof(*ring));
     if (!ring)
         abort();
-    r = ring_parse(ring, keys, err);
+    r = keyring_new("DOCKET_SEALING_KEYS", keys, &ring->keys, err);
     if (r < 0)
         return r;
-    if (hash_key && !key_decode(hash_key, strlen(hash_key), ring->hash_key))
+    if (hash_key && !keyring_decode(hash_key, strlen(hash_key), ring->hash_key))
         return err_cause(err, ERR_INTERNAL, "DOCKET_IDENTITY_HASH_KEY is not base64 of %d bytes",
                          SEAL_KEY_BYTES);
     ring->can_hash = hash_key != NULL;
@@ -136,13 +55,7 @@ void seal_ring_free(struct seal_ring *ring)
 {
     if (!ring)
         return;
-    while (ring->keys) {
-        struct ring_key *next = ring->keys->next;
-
-        sodium_memzero(ring->keys, sizeof(*ring->keys));
-        free(ring->keys);
-        ring->keys = next;
-    }
+    keyring_free(ring->keys);
     sodium_memzero(ring, sizeof(*ring));
     free(ring);
 }
@@ -157,7 +70,7 @@ static struct buf context_of(const char *what, const char *owner_id)
     return context;
 }
 
-static void encrypt(const struct seal_key *key, const char *what, const char *owner_id,
+static void encrypt(const uint8_t key[SEAL_KEY_BYTES], const char *what, const char *owner_id,
                     struct bytes plain, uint8_t *sealed)
 {
     _cleanup_(buf_free) struct buf context = context_of(what, owner_id);
@@ -165,11 +78,11 @@ static void encrypt(const struct seal_key *key, const char *what, const char *ow
     random_bytes(sealed, NONCE_BYTES);
     crypto_aead_xchacha20poly1305_ietf_encrypt(sealed + NONCE_BYTES, NULL, plain.data, plain.length,
                                                (const uint8_t *)context.data, context.length, NULL,
-                                               sealed, key->bytes);
+                                               sealed, key);
 }
 
 /* `plain` has room for sealed.length - SEAL_OVERHEAD_BYTES. */
-static int decrypt(const struct seal_key *key, const char *what, const char *owner_id,
+static int decrypt(const uint8_t key[SEAL_KEY_BYTES], const char *what, const char *owner_id,
                    struct bytes sealed, uint8_t *plain, struct err *err)
 {
     _cleanup_(buf_free) struct buf context = context_of(what, owner_id);
@@ -177,47 +90,13 @@ static int decrypt(const struct seal_key *key, const char *what, const char *own
 
     if (crypto_aead_xchacha20poly1305_ietf_decrypt(
             plain, NULL, NULL, bytes + NONCE_BYTES, sealed.length - NONCE_BYTES,
-            (const uint8_t *)context.data, context.length, bytes, key->bytes) != 0)
+            (const uint8_t *)context.data, context.length, bytes, key) != 0)
         return err_cause(err, ERR_INTERNAL, "seal: %s does not open", what);
     return 0;
 }
 
-void seal_key_new(struct seal_key *ret)
-{
-    sodium_ready();
-    randombytes_buf(ret->bytes, sizeof(ret->bytes));
-}
-
-struct bytes seal_key_wrap(const struct seal_ring *ring, const struct seal_key *key,
-                           const char *request_id, struct arena *arena, const char **key_id)
-{
-    struct bytes plain = { key->bytes, sizeof(key->bytes) };
-
-    *key_id = ring->keys->id;
-    return seal_close(&ring->keys->key, WRAP_PLACE, request_id, plain, arena);
-}
-
-int seal_key_unwrap(const struct seal_ring *ring, const char *key_id, struct bytes wrapped,
-                    const char *request_id, struct seal_key *ret, struct err *err)
-{
-    const struct ring_key *key = ring_find(ring, key_id, strlen(key_id));
-    struct seal_key plain;
-    int r;
-
-    if (!key)
-        return err_cause(err, ERR_INTERNAL, "seal: no master key '%.*s'", SEAL_KEY_ID_MAX, key_id);
-    if (!wrapped.data || wrapped.length != SEAL_KEY_BYTES + SEAL_OVERHEAD_BYTES)
-        return err_cause(err, ERR_INTERNAL, "seal: a wrapped key has %zu bytes", wrapped.length);
-    r = decrypt(&key->key, WRAP_PLACE, request_id, wrapped, plain.bytes, err);
-    if (r < 0)
-        return r;
-    *ret = plain;
-    sodium_memzero(&plain, sizeof(plain));
-    return 0;
-}
-
-struct bytes seal_close(const struct seal_key *key, const char *what, const char *owner_id,
-                        struct bytes plain, struct arena *arena)
+static struct bytes close_with(const uint8_t key[SEAL_KEY_BYTES], const char *what, const char *owner_id,
+                               struct bytes plain, struct arena *arena)
 {
     size_t length = plain.length + SEAL_OVERHEAD_BYTES;
     uint8_t *sealed;
@@ -229,8 +108,8 @@ struct bytes seal_close(const struct seal_key *key, const char *what, const char
     return (struct bytes){ sealed, length };
 }
 
-int seal_open(const struct seal_key *key, const char *what, const char *owner_id,
-              struct bytes sealed, struct arena *arena, struct bytes *ret, struct err *err)
+static int open_with(const uint8_t key[SEAL_KEY_BYTES], const char *what, const char *owner_id,
+                     struct bytes sealed, struct arena *arena, struct bytes *ret, struct err *err)
 {
     uint8_t *plain;
     int r;
@@ -250,10 +129,56 @@ int seal_open(const struct seal_key *key, const char *what, const char *owner_id
     return 0;
 }
 
+void seal_key_new(struct seal_key *ret)
+{
+    sodium_ready();
+    randombytes_buf(ret->bytes, sizeof(ret->bytes));
+}
+
+struct bytes seal_key_wrap(const struct seal_ring *ring, const struct seal_key *key,
+                           const char *request_id, struct arena *arena, const char **key_id)
+{
+    struct bytes plain = { key->bytes, sizeof(key->bytes) };
+
+    *key_id = ring->keys->id;
+    return close_with(ring->keys->bytes, WRAP_PLACE, request_id, plain, arena);
+}
+
+int seal_key_unwrap(const struct seal_ring *ring, const char *key_id, struct bytes wrapped,
+                    const char *request_id, struct seal_key *ret, struct err *err)
+{
+    const struct keyring_key *key = keyring_find(ring->keys, key_id, strlen(key_id));
+    struct seal_key plain;
+    int r;
+
+    if (!key)
+        return err_cause(err, ERR_INTERNAL, "seal: no master key '%.*s'", SEAL_KEY_ID_MAX, key_id);
+    if (!wrapped.data || wrapped.length != SEAL_KEY_BYTES + SEAL_OVERHEAD_BYTES)
+        return err_cause(err, ERR_INTERNAL, "seal: a wrapped key has %zu bytes", wrapped.length);
+    r = decrypt(key->bytes, WRAP_PLACE, request_id, wrapped, plain.bytes, err);
+    if (r < 0)
+        return r;
+    *ret = plain;
+    sodium_memzero(&plain, sizeof(plain));
+    return 0;
+}
+
+struct bytes seal_close(const struct seal_key *key, const char *what, const char *owner_id,
+                        struct bytes plain, struct arena *arena)
+{
+    return close_with(key->bytes, what, owner_id, plain, arena);
+}
+
+int seal_open(const struct seal_key *key, const char *what, const char *owner_id,
+              struct bytes sealed, struct arena *arena, struct bytes *ret, struct err *err)
+{
+    return open_with(key->bytes, what, owner_id, sealed, arena, ret, err);
+}
+
 struct bytes seal_ring_close(const struct seal_ring *ring, const char *what, const char *owner_id,
                              struct bytes plain, struct arena *arena)
 {
-    const struct ring_key *key = ring->keys;
+    const struct keyring_key *key = ring->keys;
     size_t id_length = strlen(key->id), length = 1 + id_length + plain.length + SEAL_OVERHEAD_BYTES;
     uint8_t *sealed;
 
@@ -262,7 +187,7 @@ struct bytes seal_ring_close(const struct seal_ring *ring, const char *what, con
     sealed = arena_alloc(arena, length);
     sealed[0] = (uint8_t)id_length;
     memcpy(sealed + 1, key->id, id_length);
-    encrypt(&key->key, what, owner_id, plain, sealed + 1 + id_length);
+    encrypt(key->bytes, what, owner_id, plain, sealed + 1 + id_length);
     return (struct bytes){ sealed, length };
 }
 
@@ -270,7 +195,7 @@ int seal_ring_open(const struct seal_ring *ring, const char *what, const char *o
                    struct bytes sealed, struct arena *arena, struct bytes *ret, struct err *err)
 {
     const uint8_t *bytes = sealed.data;
-    const struct ring_key *key;
+    const struct keyring_key *key;
     size_t head;
 
     if (!bytes) {
@@ -280,16 +205,16 @@ int seal_ring_open(const struct seal_ring *ring, const char *what, const char *o
     head = sealed.length ? 1 + (size_t)bytes[0] : 1;
     if (sealed.length < head)
         return err_cause(err, ERR_INTERNAL, "seal: %s has %zu bytes", what, sealed.length);
-    key = ring_find(ring, (const char *)bytes + 1, head - 1);
+    key = keyring_find(ring->keys, (const char *)bytes + 1, head - 1);
     if (!key)
         return err_cause(err, ERR_INTERNAL, "seal: no master key for %s", what);
-    return seal_open(&key->key, what, owner_id,
+    return open_with(key->bytes, what, owner_id,
                      (struct bytes){ bytes + head, sealed.length - head }, arena, ret, err);
 }
 
 const char *seal_ring_id(const struct seal_ring *ring, int index)
 {
-    const struct ring_key *key = ring->keys;
+    const struct keyring_key *key = ring->keys;
 
     while (key && index--)
         key = key->next;

@@ -9,10 +9,12 @@
  */
 #pragma once
 
+#include <librdkafka/rdkafka.h>
 #include <uv.h>
 
 #include "common/config.h"
-#include "common/record.h"
+#include "common/dead.h"
+#include "common/place.h"
 
 struct burial;
 

@@ -394,7 +394,8 @@ static struct publish_record relay_record(const PGresult *result, int row)
                                      .cause = db_get_text(result, row, 5),
                                      .traceparent = db_get_text(result, row, 6),
                                      .time = db_get_time(result, row, 7),
-                                     .behind = !db_get_bool(result, row, 10) };
+                                     .aggregate = db_get_text(result, row, 10),
+                                     .behind = !db_get_bool(result, row, 11) };
     size_t chain_length;
 
     record.payload = db_get_bytes(result, row, 8, &record.payload_length);

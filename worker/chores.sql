@@ -85,6 +85,7 @@ with due as materialized (
     update request_outbox o set due_at = now() + interval '5 seconds', relayed = true from due where o.id = due.id
 )
 select d.id, e.request_id, e.seq, e.type, e.source, e.cause, e.traceparent, e.time, e.payload, e.chain,
+       e.aggregatetype,
        (e.request_id, e.seq) in (select p.request_id, min(p.seq)
                                  from request_outbox o, unnest(o.request_ids, o.seqs) as p(request_id, seq)
                                  group by p.request_id) as first

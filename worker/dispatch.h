@@ -25,6 +25,7 @@ struct call {
     usec_t queued_at, started_at; /* started: wall clock */
     const char *bearer;          /* of an OAuth2 connection: the token that it carries; NULL: none */
     bool bearer_was_cached;      /* so that a 401 may be its age */
+    const char *disclosed;       /* what its body tells of a person, as JSON; set by prepare() */
     const char *header_names;    /* of the connection's own headers that were sent, with commas; set by prepare() */
     struct endpoint *endpoint;
     struct call *next;

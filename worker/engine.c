@@ -922,7 +922,7 @@ static int on_prepare(void *context, struct call *call, struct curl_slist **head
         .traceparent = work->traceparent,
         .now = call->started_at,
     };
-    r = payload_body(&payload, body, length, err);
+    r = payload_body(&payload, body, length, &call->disclosed, err);
     if (r < 0)
         return r;
     return payload_headers(&payload, *body, *length, engine->parts.tokens, headers, &call->header_names, err);
@@ -1179,6 +1179,7 @@ static void on_answered(void *context, struct call *call, const struct http_answ
     event.outcome = item->outcome;
     event.duration = item->duration;
     event.next_attempt_at = item->due_at;
+    event.disclosed = answer->told ? call->disclosed : NULL;
     item->entry.payload = event_webhook_attempt(work->arena, work->request_id, &event);
     if (call->webhook->kind != WEBHOOK_PRE_APPROVAL) {
         item->done = attempted;

@@ -188,11 +188,14 @@ static void read_answer(struct post *post, CURLcode code, struct http_answer *an
 {
     const char *ip = NULL, *wait;
     long status = 0, port = 0;
+    curl_off_t told = 0;
 
     curl_easy_getinfo(post->easy, CURLINFO_PRIMARY_IP, &ip);
     curl_easy_getinfo(post->easy, CURLINFO_PRIMARY_PORT, &port);
     if (ip && *ip)
         snprintf(answer->address, sizeof(answer->address), strchr(ip, ':') ? "[%s]:%ld" : "%s:%ld", ip, port);
+    curl_easy_getinfo(post->easy, CURLINFO_SIZE_UPLOAD_T, &told);
+    answer->told = told > 0;
     answer->duration = usec_monotonic() - post->started;
     answer->body = post->answer.data;
     answer->body_length = post->answer.length;

@@ -23,6 +23,7 @@ struct http_answer {
     const char *body;      /* cut at the request's answer_bytes; valid during `done` */
     size_t body_length;
     bool body_cut;         /* there was more */
+    bool told;             /* something of the request's body went out, whether or not it arrived */
     usec_t duration;
     usec_t retry_after;    /* a wait; 0: not asked for */
     char location_host[128]; /* of a redirect, which is not followed; "" otherwise */

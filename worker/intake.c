@@ -62,7 +62,7 @@ struct intake {
     rd_kafka_queue_t *queue;
     char lifecycle[192], callbacks[192];
     struct share *share;
-    struct record_reader *reader;
+    struct arrival_reader *reader;
     struct burial *burial;
     int rereads; /* under way */
     struct care care;
@@ -174,7 +174,7 @@ static bool is_own(struct intake *intake, const struct work *work)
 }
 
 /* NULL when there is nothing to do for it here. */
-static struct work *event_work(struct intake *intake, const struct record_event *event)
+static struct work *event_work(struct intake *intake, const struct arrival_event *event)
 {
     struct work *work;
 
@@ -248,16 +248,16 @@ static void take_message(struct intake *intake, const struct stray *of, rd_kafka
 {
     struct partition *partition = of->partition;
     bool is_reply = !strcmp(partition->topic, intake->callbacks);
-    struct record_refusal refusal;
-    struct record_event event;
-    struct record record;
+    struct arrival_refusal refusal;
+    struct arrival_event event;
+    struct arrival record;
     struct origin *origin;
     struct work *work;
 
     arena_clear(intake->scratch);
-    record = record_of(message, intake->scratch);
+    record = arrival_of(message, intake->scratch);
     TRIGGER(&record, "read");
-    if (!record_read(intake->reader, is_reply ? RECORD_CALLBACKS : RECORD_LIFECYCLE, &record, intake->scratch, &event,
+    if (!arrival_read(intake->reader, is_reply ? ARRIVAL_CALLBACKS : ARRIVAL_LIFECYCLE, &record, intake->scratch, &event,
                      &refusal)) {
         bury(intake, stray_new(intake, partition, of->ticket, of->offset, of->faults), message, refusal.reason,
              refusal.detail, NULL);
@@ -803,7 +803,7 @@ int intake_new(uv_loop_t *loop, const struct config *config, const struct seal_r
     snprintf(intake->lifecycle, sizeof(intake->lifecycle), "%s.lifecycle", config->topic_prefix);
     snprintf(intake->callbacks, sizeof(intake->callbacks), "%s.callbacks", config->topic_prefix);
     intake->share = share_new(loop, intake->lifecycle, on_share_over, intake);
-    r = record_reader_new(&intake->reader, err);
+    r = arrival_reader_new(&intake->reader, err);
     if (r == 0)
         r = consumer_new(intake, err);
     if (r == 0)
@@ -870,6 +870,6 @@ void intake_free(struct intake *intake)
     catalog_unref(intake->catalog);
     arena_free(intake->arena);
     arena_free(intake->scratch);
-    record_reader_free(intake->reader);
+    arrival_reader_free(intake->reader);
     free(intake);
 }

@@ -10,6 +10,7 @@
 #include "worker/chores.h"
 #include "worker/engine.h"
 #include "worker/health.h"
+#include "worker/notary.h"
 #include "worker/trial.h"
 
 /* A worker that is told to end gives what is under way this long, parks the rest and goes. */
@@ -22,6 +23,7 @@ struct app {
     char name[INTAKE_NAME_BYTES];
     struct config *config;
     struct seal_ring *ring;
+    struct sign_ring *signs; /* of checkpoints; NULL: none are made */
     struct token_key *tokens;
     struct guard *guard;
     struct publisher *publisher;
@@ -37,6 +39,7 @@ struct app {
     struct execute *execute;
     struct chores *chores;
     struct trials *trials;
+    struct notary *notary;
     const struct sql *working_statements[WORKING_STATEMENTS_MAX]; /* ends with NULL */
     struct health *health;
     uv_signal_t term, interrupt;
@@ -54,6 +57,7 @@ static void on_signal(uv_signal_t *signal, int number)
     app->stopping_since = usec_monotonic();
     chores_stop(app->chores);
     trials_stop(app->trials);
+    notary_stop(app->notary);
     intake_stop(app->intake);
     execute_stop(app->execute);
 }
@@ -73,6 +77,7 @@ static void on_turn(uv_timer_t *timer)
     struct app *app = timer->data;
 
     health_turn(app->health);
+    notary_turn(app->notary);
     rate_set_share(app->rate, intake_share(app->intake));
     dispatch_configure(app->dispatch, intake_catalog(app->intake));
     if (intake_is_broken(app->intake) || (app->stopping_since && is_done(app)))
@@ -84,6 +89,8 @@ static int app_open(struct app *app, struct err *err)
     const struct config *config = app->config;
     int r = seal_ring_new(config->sealing_keys, NULL, &app->ring, err);
 
+    if (r == 0)
+        r = sign_ring_new(config->checkpoint_keys, &app->signs, err);
     if (r == 0)
         r = token_key_new(config->app_encryption_key, &app->tokens, err);
     if (r == 0)
@@ -117,10 +124,10 @@ static void app_open_ways(struct app *app)
     app->dispatch = dispatch_new(&app->loop, &parts, &outlets);
 }
 
-/* Chores and trials share a connection. */
+/* Chores, trials and the notary share a connection. */
 static const struct sql *const *working_statements(struct app *app)
 {
-    const struct sql *const *const lists[] = { chores_statements, trial_statements };
+    const struct sql *const *const lists[] = { chores_statements, trial_statements, notary_statements };
     size_t count = 0;
 
     for (size_t i = 0; i < COUNT_OF(lists); i++)
@@ -165,6 +172,7 @@ static int app_connect(struct app *app, struct err *err)
                    &(struct chores_parts){ app->working, app->publisher, app->intake, app->dispatch, app->execute },
                    app->name);
     app_begin_trials(app);
+    app->notary = notary_new(&app->loop, config, app->signs, app->working, app->name);
     return 0;
 }
 
@@ -195,6 +203,7 @@ static void app_close(struct app *app)
     settle_free(app->settle);
     intake_free(app->intake);
     chores_free(app->chores);
+    notary_free(app->notary);
     trials_free(app->trials);
     dispatch_free(app->dispatch);
     execute_free(app->execute);
@@ -210,15 +219,16 @@ static void app_close(struct app *app)
     publisher_free(app->publisher, 5 * USEC_PER_S);
     guard_free(app->guard);
     token_key_free(app->tokens);
+    sign_ring_free(app->signs);
     seal_ring_free(app->ring);
 }
 
-/* A thread for each task under way, and some for what else blocks for a moment: connecting, the configuration. */
+/* A thread for each task under way, and some for what else blocks: connecting, the configuration, retention, notary. */
 static void set_thread_pool(const struct config *config)
 {
     char text[16];
 
-    snprintf(text, sizeof(text), "%d", (int)config->execute_tasks + 4);
+    snprintf(text, sizeof(text), "%d", (int)config->execute_tasks + 5);
     setenv("UV_THREADPOOL_SIZE", text, 1);
 }
 

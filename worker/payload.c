@@ -63,40 +63,67 @@ struct opened {
     const char *identity, *custom_fields, *cancel_reason;
 };
 
-/* webhooks-out.md 3: 28 members, always all present. */
+/* Parts of the privacy request, as far as the endpoint is told them. */
+struct parts {
+    struct buf *body;
+    const struct disclosure *disclosure;
+};
+
+static void part_text(const struct parts *parts, const char *name, const char *value)
+{
+    if (disclosure_has_part(parts->disclosure, name))
+        add_member(parts->body, name, value);
+}
+
+static void part_time(const struct parts *parts, const char *name, usec_t time)
+{
+    if (disclosure_has_part(parts->disclosure, name))
+        add_time(parts->body, name, time);
+}
+
+static void part_raw(const struct parts *parts, const char *name, const char *json)
+{
+    if (disclosure_has_part(parts->disclosure, name))
+        add_raw(parts->body, name, json);
+}
+
+/* webhooks-out.md 3: 28 members, always all present, unless its endpoint's configuration leaves some out. Their names
+ * stand in disclosure_parts too. */
 static void add_privacy_request(struct buf *body, const struct payload_call *call, const struct opened *opened)
 {
     const struct request *request = call->request;
+    const struct parts parts = { body, call->webhook->connection->disclosure };
 
     buf_adds(body, "{\"id\":");
     buf_json_string(body, request->id);
-    add_member(body, "external_id", request->external_id);
-    add_member(body, "status", lifecycle_word(request->status));
-    add_time(body, "requested_at", request->requested_at);
-    add_time(body, "started_processing_at", request->started_processing_at);
-    add_time(body, "finished_processing_at", request->finished_processing_at);
-    add_time(body, "reviewed_at", request->reviewed_at);
-    add_member(body, "reviewed_by", request->reviewed_by);
-    add_time(body, "finalized_at", request->finalized_at);
-    add_member(body, "finalized_by", request->finalized_by);
-    add_member(body, "submitted_by", request->submitted_by);
-    add_member(body, "custom_privacy_request_fields_approved_by", request->custom_approved_by);
-    add_time(body, "identity_verified_at", request->identity_verified_at);
-    add_time(body, "custom_privacy_request_fields_approved_at", request->custom_approved_at);
-    add_raw(body, "client_id", NULL);
-    add_raw(body, "origin", NULL);
-    add_member(body, "policy_id", request->policy_id);
-    add_raw(body, "policy", call->policy ? call->policy->body_json : NULL);
-    add_member(body, "property_id", request->property_id);
-    add_member(body, "cancel_reason", opened->cancel_reason);
-    add_time(body, "canceled_at", request->canceled_at);
-    add_raw(body, "consent_preferences", NULL);
-    add_member(body, "source", request->source);
-    add_time(body, "paused_at", request->paused_at);
-    add_time(body, "due_date", request->due_date);
-    add_days_left(body, request->due_date, call->now);
-    add_raw(body, "custom_fields", opened->custom_fields);
-    add_member(body, "location", request->location);
+    part_text(&parts, "external_id", request->external_id);
+    part_text(&parts, "status", lifecycle_word(request->status));
+    part_time(&parts, "requested_at", request->requested_at);
+    part_time(&parts, "started_processing_at", request->started_processing_at);
+    part_time(&parts, "finished_processing_at", request->finished_processing_at);
+    part_time(&parts, "reviewed_at", request->reviewed_at);
+    part_text(&parts, "reviewed_by", request->reviewed_by);
+    part_time(&parts, "finalized_at", request->finalized_at);
+    part_text(&parts, "finalized_by", request->finalized_by);
+    part_text(&parts, "submitted_by", request->submitted_by);
+    part_text(&parts, "custom_privacy_request_fields_approved_by", request->custom_approved_by);
+    part_time(&parts, "identity_verified_at", request->identity_verified_at);
+    part_time(&parts, "custom_privacy_request_fields_approved_at", request->custom_approved_at);
+    part_raw(&parts, "client_id", NULL);
+    part_raw(&parts, "origin", NULL);
+    part_text(&parts, "policy_id", request->policy_id);
+    part_raw(&parts, "policy", call->policy ? call->policy->body_json : NULL);
+    part_text(&parts, "property_id", request->property_id);
+    part_text(&parts, "cancel_reason", opened->cancel_reason);
+    part_time(&parts, "canceled_at", request->canceled_at);
+    part_raw(&parts, "consent_preferences", NULL);
+    part_text(&parts, "source", request->source);
+    part_time(&parts, "paused_at", request->paused_at);
+    part_time(&parts, "due_date", request->due_date);
+    if (disclosure_has_part(parts.disclosure, "days_left"))
+        add_days_left(body, request->due_date, call->now);
+    part_raw(&parts, "custom_fields", opened->custom_fields);
+    part_text(&parts, "location", request->location);
     buf_addc(body, '}');
 }
 
@@ -218,7 +245,9 @@ static bool is_two_way(const struct catalog_webhook *webhook)
     return webhook->two_way || webhook->kind == WEBHOOK_PRE_APPROVAL;
 }
 
-static void add_all(struct buf *body, const struct payload_call *call, const struct opened *opened)
+/* `identity`: what the endpoint is told of it. */
+static void add_all(struct buf *body, const struct payload_call *call, const struct opened *opened,
+                    const char *identity)
 {
     const struct request *request = call->request;
     char time[USEC_TEXT_BYTES];
@@ -228,7 +257,7 @@ static void add_all(struct buf *body, const struct payload_call *call, const str
     add_member(body, "privacy_request_status", lifecycle_word(request->status));
     add_member(body, "direction", is_two_way(call->webhook) ? "two_way" : "one_way");
     add_member(body, "callback_type", webhook_kind_word(call->webhook->kind));
-    add_raw(body, "identity", opened->identity);
+    add_raw(body, "identity", identity);
     add_member(body, "policy_action", call->policy ? catalog_policy_action(call->policy) : NULL);
     buf_adds(body, ",\"privacy_request\":");
     add_privacy_request(body, call, opened);
@@ -236,19 +265,25 @@ static void add_all(struct buf *body, const struct payload_call *call, const str
     buf_addc(body, '}');
 }
 
-int payload_body(const struct payload_call *call, const char **ret, size_t *length, struct err *err)
+int payload_body(const struct payload_call *call, const char **ret, size_t *length, const char **disclosed,
+                 struct err *err)
 {
     _cleanup_(buf_free) struct buf body = BUF_INIT(PAYLOAD_BODY_BYTES);
+    const struct catalog_connection *connection = call->webhook->connection;
+    const struct disclosure_place place = { connection->key, connection->host, call->policy ? call->policy->key : NULL };
     struct opened opened = { 0 };
+    const char *identity;
     int r = open_all(call, &opened, err);
 
     if (r < 0)
         return r;
-    add_all(&body, call, &opened);
+    identity = disclosure_identity(connection->disclosure, opened.identity, call->request->arena);
+    add_all(&body, call, &opened, identity);
     if (body.overflow)
         return err_cause(err, ERR_INTERNAL, "body of more than %d bytes", PAYLOAD_BODY_BYTES);
     *ret = arena_memdup(call->request->arena, body.data, body.length + 1);
     *length = body.length;
+    *disclosed = disclosure_tell(connection->disclosure, &place, identity, call->request->arena);
     return 0;
 }
 

@@ -32,7 +32,10 @@ int payload_key(const struct request *request, const struct seal_ring *ring, str
 int payload_identity(const struct request *request, const struct seal_key *key, const char **ret,
                      struct err *err) MUST_CHECK;
 
-int payload_body(const struct payload_call *call, const char **ret, size_t *length, struct err *err) MUST_CHECK;
+/* The body, without what the connection's configuration leaves out; *disclosed: what it tells of a person, as events say
+ * it (common/disclosure.h). */
+int payload_body(const struct payload_call *call, const char **ret, size_t *length, const char **disclosed,
+                 struct err *err) MUST_CHECK;
 
 /*
  * All headers of a call, in the contract's order: the connection's own, then docket's. The reply headers are those of

@@ -6,11 +6,12 @@
  */
 #pragma once
 
+#include <librdkafka/rdkafka.h>
 #include <uv.h>
 
 #include "common/config.h"
 #include "common/err.h"
-#include "common/record.h"
+#include "common/place.h"
 
 /* `message` NULL: `err` says why; ERR_GONE when the topic has it no more. Valid during the call only. */
 typedef void reread_done(void *context, rd_kafka_message_t *message, const struct err *err);

@@ -25,7 +25,7 @@ struct section {
     struct settle_item *items[BATCH_ITEMS];
     struct journal_entry *entries[BATCH_ITEMS];
     int count, statement;
-    const char *worker;
+    const char *worker, *source; /* this process; of its events */
     usec_t package_life;
 };
 
@@ -95,6 +95,7 @@ static void add_bytes(struct db_column *column, struct bytes bytes)
 static void endpoint_args(struct db_args *args, const struct section *section)
 {
     COLUMN(args, DB_TEXT, db_add_text, section, item->connection_id);
+    db_text(args, section->source);
 }
 
 static void park_args(struct db_args *args, const struct section *section)
@@ -526,6 +527,7 @@ struct settle *settle_new(uv_loop_t *loop, const struct config *config, struct p
     settle->publisher = publisher;
     for (int kind = 0; kind < SETTLE_KINDS; kind++) {
         settle->sections[kind].worker = worker;
+        settle->sections[kind].source = publisher_source(publisher);
         settle->sections[kind].package_life = config->package_life;
     }
     settle->last = &settle->first;

@@ -101,8 +101,11 @@ with won as (
 select id, seq, chain, behind, outbox from won
 
 -- name: settle_endpoint_pauses
-update connection set paused_at = clock_timestamp(), paused_reason = 'gone', updated_at = clock_timestamp()
-where id = any($1::text[]) and paused_at is null
+update connection c set paused_at = clock_timestamp(), paused_reason = 'gone', updated_at = clock_timestamp()
+from (select set_config('docket.actor', jsonb_build_object('by', 'system', 'reason', 'gone', 'source', $2::text)::text,
+                        true)
+      from catalog for update) actor
+where c.id = any($1::text[]) and c.paused_at is null
 
 -- name: settle_replies
 with won as (

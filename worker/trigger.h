@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/record.h"
+#include "common/arrival.h"
 
-static inline bool trigger_is(const struct record *record, const char *when)
+static inline bool trigger_is(const struct arrival *record, const char *when)
 {
     for (int i = 0; i < record->header_count; i++)
         if (!strcmp(record->headers[i].name, "docket_test_trigger") && record->headers[i].length == strlen(when) &&

@@ -4,7 +4,7 @@
  * An input is its topic's first letter, then lines `name: value` (key: the key), an empty line, and the value. */
 
 #include "common/jsonschema.h"
-#include "common/record.h"
+#include "common/arrival.h"
 #include "common/schema.h"
 
 #include "tests/fuzz/fuzz.h"
@@ -12,7 +12,7 @@
 enum { HEADERS_MAX = 32 };
 
 struct input {
-    struct record record;
+    struct arrival record;
     struct record_header headers[HEADERS_MAX];
 };
 
@@ -25,6 +25,7 @@ static char *take_line(char **at, char *end, size_t *length)
         *at = stop ? stop + 1 : end;
         return NULL;
     }
+    *stop = '\0'; /* as librdkafka ends them */
     *at = stop + 1;
     *length = (size_t)(stop - line);
     return line;
@@ -59,16 +60,16 @@ static void read_input(struct input *input, char *at, char *end)
     input->record.length = (size_t)(end - at);
 }
 
-static void check_event(const struct record_event *event, enum record_topic topic)
+static void check_event(const struct arrival_event *event, enum arrival_topic topic)
 {
-    CHECK(event->type != EVENT_UNKNOWN && event_is_reply(event->type) == (topic == RECORD_CALLBACKS));
-    CHECK(record_is_request_id(event->request_id, strlen(event->request_id)));
+    CHECK(event->type != EVENT_UNKNOWN && event_is_reply(event->type) == (topic == ARRIVAL_CALLBACKS));
+    CHECK(arrival_is_request_id(event->request_id, strlen(event->request_id)));
     CHECK(event->id && *event->id && schema_is_utf8(event->id, strlen(event->id)) && !strpbrk(event->id, "\r\n"));
-    CHECK(topic == RECORD_CALLBACKS ? event->webhook_id && *event->webhook_id : event->seq > 0);
+    CHECK(topic == ARRIVAL_CALLBACKS ? event->webhook_id && *event->webhook_id : event->seq > 0);
     CHECK(!event->webhook_id || schema_is_utf8(event->webhook_id, strlen(event->webhook_id)));
 }
 
-static void check_refusal(const struct record_refusal *refusal)
+static void check_refusal(const struct arrival_refusal *refusal)
 {
     CHECK(refusal->reason > DEAD_NONE && refusal->reason < DEAD_REASONS && *refusal->detail);
     for (const char *c = refusal->detail; *c; c++)
@@ -89,22 +90,22 @@ static void check_json(const char *text, size_t length)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct record_reader *reader;
+    static struct arrival_reader *reader;
     _cleanup_(arena_freep) struct arena *arena = arena_new();
     char *text = arena_memdup(arena, data, size ? size : 1);
-    struct record_refusal refusal;
+    struct arrival_refusal refusal;
     struct input input = { 0 };
-    struct record_event event;
-    enum record_topic topic;
+    struct arrival_event event;
+    enum arrival_topic topic;
     struct err err;
 
     if (!size)
         return 0;
     if (!reader)
-        CHECK(record_reader_new(&reader, &err) == 0);
-    topic = *text == 'c' ? RECORD_CALLBACKS : RECORD_LIFECYCLE;
+        CHECK(arrival_reader_new(&reader, &err) == 0);
+    topic = *text == 'c' ? ARRIVAL_CALLBACKS : ARRIVAL_LIFECYCLE;
     read_input(&input, text + 1 + (size > 1 && text[1] == '\n'), text + size);
-    if (record_read(reader, topic, &input.record, arena, &event, &refusal))
+    if (arrival_read(reader, topic, &input.record, arena, &event, &refusal))
         check_event(&event, topic);
     else
         check_refusal(&refusal);

@@ -129,6 +129,7 @@ SECRETS = {
     "app_encryption_key": lambda: secrets.token_hex(16),  # 32 characters
     "sealing_keys": lambda: f"dev1:{random_base64(32)}",
     "identity_hash_key": lambda: random_base64(32),
+    "checkpoint_keys": lambda: f"dev1:{random_base64(32)}",
     "root_client_id": lambda: "docket_root",
     "root_client_secret": lambda: secrets.token_hex(24),
     "root_username": lambda: "root_user",
@@ -735,6 +736,8 @@ class Stack:
             "DOCKET_APP_ENCRYPTION_KEY": secret("app_encryption_key"),
             "DOCKET_SEALING_KEYS": secret("sealing_keys"),
             "DOCKET_IDENTITY_HASH_KEY": secret("identity_hash_key"),
+            "DOCKET_CHECKPOINT_KEYS": secret("checkpoint_keys"),
+            "DOCKET_CHECKPOINT_INTERVAL": "1s",
             "DOCKET_ROOT_CLIENT_ID": secret("root_client_id"),
             "DOCKET_ROOT_CLIENT_SECRET": secret("root_client_secret"),
             "DOCKET_ROOT_USERNAME": secret("root_username"),
@@ -753,9 +756,14 @@ class Stack:
         return {"ASAN_OPTIONS": "detect_leaks=1:halt_on_error=1:strict_string_checks=1",
                 "UBSAN_OPTIONS": "print_stacktrace=1"}
 
-    def docketctl(self, *arguments, check=True, timeout=120):
+    def docketctl(self, *arguments, **options):
         """Runs docketctl with the programs' configuration; returns the finished process, output as text."""
-        environment = own_environment() | self.environment()
+        return self.docketctl_with({}, *arguments, **options)
+
+    def docketctl_with(self, settings, *arguments, check=True, timeout=120):
+        """With these over the programs' configuration; None takes one away."""
+        environment = own_environment() | self.environment() | settings
+        environment = {name: value for name, value in environment.items() if value is not None}
         done = subprocess.run([self.binary("docketctl"), *arguments], env=environment, cwd=self.run.path,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
                               timeout=timeout)

@@ -2,6 +2,8 @@
 
 import socket
 
+import pytest
+
 from utils import Answer, must, must_all, wait_until
 
 POLICY = "default_erasure_policy"
@@ -54,6 +56,16 @@ def start(api, who, policy=POLICY, **more):
     request_id = api.create_request(who if isinstance(who, str) else who(), policy, **more)["id"]
     api.approve(request_id)
     return request_id
+
+
+def nowhere():
+    """A url whose host there is not."""
+    try:
+        socket.getaddrinfo("nowhere.invalid", 80)
+    except socket.gaierror as error:
+        if error.errno not in (socket.EAI_NONAME, socket.EAI_NODATA):
+            pytest.skip("no resolver here says that a name is unknown")
+    return "http://nowhere.invalid/hook"
 
 
 def cancel(api, request_id):

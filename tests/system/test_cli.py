@@ -137,7 +137,7 @@ def test_topics_are_made_once(stack):
     first = run(stack, "docketctl", "topics", **prefix)
     second = run(stack, "docketctl", "topics", **prefix)
     assert (first.returncode, second.returncode) == (0, 0), (first.stderr, second.stderr)
-    expected = {"lifecycle": 2, "callbacks": 2, "dead": 1, "checkpoints": 1}
+    expected = {"lifecycle": 2, "callbacks": 2, "dead": 1, "checkpoints": 1, "configuration": 1}
     for done, word in ((first, "created"), (second, "exists")):
         for topic, partitions in expected.items():
             assert re.search(rf"^{prefix['DOCKET_TOPIC_PREFIX']}\.{topic} +{partitions} partitions? +{word}$",

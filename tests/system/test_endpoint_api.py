@@ -16,8 +16,8 @@ from utils import ROOT, Answer, Close, Hang, Proxy, must, promptly, redirect, wa
 
 PATH = "/docket/endpoint"
 MEMBERS = ["key", "name", "disabled", "paused_at", "paused_reason", "rate_limit", "retry_schedule",
-           "statement_timeout", "row_limit", "signing", "breaker", "waiting", "held", "given_up_24h", "delivered_24h",
-           "counted_since", "workers"]
+           "statement_timeout", "row_limit", "disclose", "signing", "breaker", "waiting", "held", "given_up_24h",
+           "delivered_24h", "counted_since", "workers"]
 UNKNOWN = (404, "No connection configuration found with key 'nobody'.")
 SINCE = "2020-01-01T00:00:00Z"
 
@@ -69,8 +69,8 @@ def show(api, key="crm"):
 def test_an_endpoint_is_shown(api, crm):
     assert show(api) == {
         "key": "crm", "name": "crm", "disabled": False, "paused_at": None, "paused_reason": None, "rate_limit": None,
-        "retry_schedule": None, "statement_timeout": None, "row_limit": None, "signing": False, "breaker": None,
-        "waiting": 0, "held": 0, "given_up_24h": 0, "delivered_24h": 0, "counted_since": None, "workers": []}
+        "retry_schedule": None, "statement_timeout": None, "row_limit": None, "disclose": None, "signing": False,
+        "breaker": None, "waiting": 0, "held": 0, "given_up_24h": 0, "delivered_24h": 0, "counted_since": None, "workers": []}
     assert list(show(api)) == MEMBERS
     assert refusal(api.get(f"{PATH}/nobody")) == UNKNOWN
     assert errors(api.get(f"{PATH}/no%20body")) == [("value_error", ["path", "key"], f"{KEY_RULE}no body")]
@@ -472,7 +472,8 @@ def test_the_documentation_s_examples_work(stack, api, receiver, identity):
                                          capture_output=True, timeout=60).stdout)
 
     text = (ROOT / "docs/deliveries.md").read_text()
-    listing, redelivering, trying = map(run, re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    listing, redelivering, trying, telling = map(run, re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
     assert request_id in [item["request_id"] for item in listing["items"]]
     assert redelivering == {"redelivered": 1, "refused": 0} | OVER
     assert trying["endpoint"] == "crm" and trying["state"] == "succeeded"
+    assert telling["disclose"] == {"identity": ["email", "loyalty_id"], "parts": ["policy", "due_date"]}

@@ -331,6 +331,10 @@ def test_rewrapping_is_done_while_the_fleet_runs_and_can_be_repeated(api, identi
     stack.restart(DOCKET_SEALING_KEYS=f"{new},{rings}")
     ids = [api.create_request(identity())["id"] for _ in range(3)]
     first = tallies(stack.docketctl("keys", "rewrap").stdout)
+    change, = must(api.get("/docket/configuration-changes", params={"size": 1}))["items"]
+    assert (change["key"], change["fields"], change["by"], change["reason"]) == ("crm", ["secrets"], "system",
+                                                                                 "rewrapped")
+    assert change["source"].endswith("/docketctl")
     assert " 1 secrets of connections" in first["later"] and "may be dropped" in first[rings.split(":")[0]]
     again = stack.docketctl("keys", "rewrap").stdout
     assert again.startswith("0 sealed anew\n") and tallies(again)["later"] == first["later"]

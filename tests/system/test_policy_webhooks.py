@@ -4,12 +4,11 @@ One attempt only: what further ones do is in test_policy_retry.py.
 """
 
 import re
-import socket
 
 import pytest
 
-from stepping import (deliveries, free_port, go_on, halt, make_steps, one_way, order, put_steps, start, told, two_way,
-                      wait_told)
+from stepping import (deliveries, free_port, go_on, halt, make_steps, nowhere, one_way, order, put_steps, start, told,
+                      two_way, wait_told)
 from utils import Answer, Close, Hang, must, must_all, redirect, worker_settings
 
 BOTH = pytest.mark.parametrize("when", ["pre", "post"])
@@ -171,15 +170,6 @@ def test_no_answer_ends_in_error_with_the_code_500(api, receiver, identity, db, 
     assert list(dict.fromkeys(order(receiver, request_id))) == ["first", "crm"]
     assert len({call.headers["webhook-id"] for call in receiver.calls("/crm", request_id)}) == 1
     assert deliveries(db, request_id)["crm"] == ("given_up", 1, outcome)
-
-
-def nowhere():
-    try:
-        socket.getaddrinfo("nowhere.invalid", 80)
-    except socket.gaierror as error:
-        if error.errno not in (socket.EAI_NONAME, socket.EAI_NODATA):
-            pytest.skip("no resolver here says that a name is unknown")
-    return "http://nowhere.invalid/hook"
 
 
 UNREACHABLE = {

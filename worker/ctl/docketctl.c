@@ -1,5 +1,6 @@
 /* docketctl - what an operator does by hand: the schema, the topics, keys, the settings' page. */
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,20 +9,34 @@
 #include "common/config.h"
 #include "worker/ctl/verb.h"
 
+enum {
+    FAILED = 1, /* what a verb ends with unless it says otherwise */
+    USAGE = 2,
+    NOT_DONE = 3, /* of those for which 1 is a finding */
+};
+
+/* Of the settings, those that a verb can do without are not required. */
+enum { NEEDS_POSTGRES = 1, NEEDS_KAFKA = 2, NEEDS_NOTHING = 4 /* no settings at all */ };
+
 static const struct verb {
     const char *name, *args, *help;
-    bool needs_config;
+    int needs;
     int (*run)(const struct config *config, char **args, struct err *err);
+    bool has_findings;        /* ERR_REFUSED is one: 1, and any other failure NOT_DONE */
+    void (*more)(FILE *out);  /* after the verb, --help */
 } verbs[] = {
-    { "migrate", "[--wait]",
-      "bring the database's schema up to date; --wait for the database first", true, migrate_verb },
-    { "topics", "", "create the topics that are missing, and list them", true, topics_verb },
-    { "config", "--markdown", "print the page of all settings", false, config_verb },
-    { "keys", "new | rewrap",
-      "print fresh keys, as lines of the configuration file; seal anew what older keys of the ring seal", false,
-      keys_verb },
-    { "forget", "REQUEST...", "destroy the keys of requests that have ended", true, forget_verb },
-    { "dead", "VERB", "records that could not be understood: list, show, retry, drop", true, dead_verb },
+    { "migrate", "[--wait]", "bring the database's schema up to date; --wait for the database first", NEEDS_POSTGRES,
+      migrate_verb },
+    { "topics", "", "create the topics that are missing, and list them", NEEDS_KAFKA, topics_verb },
+    { "config", "--markdown", "print the page of all settings", NEEDS_NOTHING, config_verb },
+    { "keys", "new | public | rewrap",
+      "print fresh keys, as lines of the configuration file; print the public keys of checkpoints; seal anew what "
+      "older keys of the ring seal",
+      NEEDS_NOTHING, keys_verb },
+    { "forget", "REQUEST...", "destroy the keys of requests that have ended", NEEDS_POSTGRES, forget_verb },
+    { "dead", "VERB", "records that could not be understood: list, show, retry, drop", NEEDS_KAFKA, dead_verb },
+    { "audit", "VERB", "what the log holds, and whether it is whole: docketctl audit --help", NEEDS_KAFKA, audit_verb,
+      .has_findings = true, .more = audit_help },
 };
 
 static const struct verb *verb_find(const char *name)
@@ -49,7 +64,7 @@ static int verb_unknown(const char *name)
 {
     fprintf(stderr, "docketctl: %s%s; see docketctl --help\n",
             name ? "there is no verb " : "no verb", name ? name : "");
-    return 2;
+    return USAGE;
 }
 
 static int verb_run(const struct verb *verb, const struct config *config, char **args)
@@ -60,7 +75,39 @@ static int verb_run(const struct verb *verb, const struct config *config, char *
         return 0;
     /* The text of an error with a cause is made for callers of the API. */
     fprintf(stderr, "docketctl: %s\n", *err.cause ? err.cause : err.text);
-    return err.code == ERR_BAD_REQUEST ? 2 : 1;
+    if (err.code == ERR_BAD_REQUEST)
+        return USAGE;
+    return verb->has_findings && err.code != ERR_REFUSED ? NOT_DONE : FAILED;
+}
+
+static int settings_check(const struct verb *verb, const struct config *config, struct err *err)
+{
+    int r = 0;
+
+    if (verb->needs & NEEDS_POSTGRES)
+        r = config_require(config->postgres_url, "DOCKET_POSTGRES_URL", err);
+    if (r == 0 && verb->needs & NEEDS_KAFKA)
+        r = config_require(config->kafka_brokers, "DOCKET_KAFKA_BROKERS", err);
+    return r;
+}
+
+/* Anywhere after the verb. */
+static bool wants_help(char **args)
+{
+    for (; *args; args++)
+        if (!strcmp(*args, "--help"))
+            return true;
+    return false;
+}
+
+static int verb_configured(const struct verb *verb, const struct config *config, char **args)
+{
+    struct err err;
+
+    if (settings_check(verb, config, &err) == 0)
+        return verb_run(verb, config, args);
+    fprintf(stderr, "docketctl: %s\n", err.text);
+    return USAGE;
 }
 
 int main(int argc, char **argv)
@@ -71,13 +118,17 @@ int main(int argc, char **argv)
     const struct verb *verb = verb_find(first);
     int rest = 1, r;
 
-    if (verb && !verb->needs_config)
+    if (verb && verb->more && wants_help(argv + 2)) {
+        verb->more(stdout);
+        return 0;
+    }
+    if (verb && verb->needs == NEEDS_NOTHING)
         return verb_run(verb, NULL, argv + 2);
     if (!verb && (!first || first[0] != '-'))
         return verb_unknown(first); /* said before any setting is missed */
     r = config_main(CONFIG_CTL, "docketctl", text.data, argc, argv, &rest, &config);
     if (r <= 0)
-        return r == 0 ? 0 : 2;
+        return r == 0 ? 0 : USAGE;
     verb = verb_find(argv[rest]);
-    return verb ? verb_run(verb, config, argv + rest + 1) : verb_unknown(argv[rest]);
+    return verb ? verb_configured(verb, config, argv + rest + 1) : verb_unknown(argv[rest]);
 }

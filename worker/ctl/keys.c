@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/config.h"
+#include "common/sign.h"
 #include "worker/ctl/verb.h"
 
 enum {
@@ -34,14 +36,12 @@ static const char *fresh_id(char text[32])
     return text;
 }
 
-int keys_verb(const struct config *config, char **args, struct err *err)
+static int new_verb(const struct config *config, struct err *err)
 {
     char id[32], text[KEY_CHARS];
 
-    if (args[0] && !strcmp(args[0], "rewrap") && !args[1])
-        return rewrap_verb(config, err);
-    if (!args[0] || strcmp(args[0], "new") != 0 || args[1])
-        return verb_usage("keys new | rewrap", err);
+    (void)config;
+    (void)err;
     if (sodium_init() < 0)
         abort();
     printf(
@@ -52,6 +52,45 @@ int keys_verb(const struct config *config, char **args, struct err *err)
     printf("DOCKET_IDENTITY_HASH_KEY=%s\n", fresh(text, KEY_BYTES, sodium_base64_VARIANT_ORIGINAL));
     printf("DOCKET_APP_ENCRYPTION_KEY=%s\n",
            fresh(text, APP_KEY_RANDOM_BYTES, sodium_base64_VARIANT_URLSAFE));
+    printf("# A new checkpoint key, too, goes before the old ones: the first signs, all are published.\n");
+    printf("DOCKET_CHECKPOINT_KEYS=%s:%s\n", fresh_id(id), fresh(text, KEY_BYTES, sodium_base64_VARIANT_ORIGINAL));
     sodium_memzero(text, sizeof(text));
     return 0;
+}
+
+/* As --public-key of docketctl audit takes them. */
+static int public_print(const char *keys, struct err *err)
+{
+    _cleanup_(sign_ring_freep) struct sign_ring *ring = NULL;
+    char text[SIGN_PUBLIC_TEXT_BYTES];
+    int r = sign_ring_new(keys, &ring, err);
+
+    if (r < 0)
+        return r;
+    if (!ring)
+        return err_set(err, ERR_BAD_REQUEST, "DOCKET_CHECKPOINT_KEYS is empty");
+    for (int i = 0; sign_ring_id(ring, i); i++)
+        printf("%s:%s\n", sign_ring_id(ring, i), sign_public_text(sign_ring_public(ring, i), text));
+    return 0;
+}
+
+static int public_verb(const struct config *config, struct err *err)
+{
+    _cleanup_(config_freep) struct config *own = NULL;
+    int r = config ? 0 : config_load(CONFIG_CTL, NULL, &own, err);
+
+    return r < 0 ? r : public_print((config ? config : own)->checkpoint_keys, err);
+}
+
+int keys_verb(const struct config *config, char **args, struct err *err)
+{
+    static const struct {
+        const char *name;
+        int (*run)(const struct config *config, struct err *err);
+    } verbs[] = { { "new", new_verb }, { "public", public_verb }, { "rewrap", rewrap_verb } };
+
+    for (size_t i = 0; args[0] && !args[1] && i < COUNT_OF(verbs); i++)
+        if (!strcmp(args[0], verbs[i].name))
+            return verbs[i].run(config, err);
+    return verb_usage("keys new | public | rewrap", err);
 }

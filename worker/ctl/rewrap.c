@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/actor.h"
 #include "common/config.h"
 #include "common/db.h"
 #include "common/seal.h"
 #include "worker/ctl/rewrap.sql.h"
 #include "worker/ctl/verb.h"
 
-enum { PAGE = 500, IDS_MAX = 256, ID_BYTES = 64 };
+enum { PAGE = 500, IDS_MAX = 256, ID_BYTES = 64, SOURCE_BYTES = 160 };
 
 /* Where the ring itself seals. */
 static const struct place {
@@ -33,6 +34,7 @@ struct tally {
 
 struct rewrap {
     struct db *db;
+    const char *source; /* of the events that it leads to */
     const struct seal_ring *ring;
     struct arena *arena; /* of a page */
     struct tally tallies[IDS_MAX];
@@ -170,11 +172,18 @@ static int place_rewrap_within(struct rewrap *rewrap, const struct place *place,
     return db_do_planned(rewrap->db, place->write, args, err);
 }
 
+/* The bytes change, so it is told, with the reason. */
 static int place_rewrap(struct rewrap *rewrap, const struct place *place, struct err *err)
 {
+    const struct actor actor = { .by = "system", .reason = "rewrapped", .source = rewrap->source };
     int r = db_begin(rewrap->db, err);
 
-    return r < 0 ? r : transact_end(rewrap, place_rewrap_within(rewrap, place, err), err);
+    if (r < 0)
+        return r;
+    r = actor_set(rewrap->db, &actor, rewrap->arena, err);
+    if (r == 0)
+        r = place_rewrap_within(rewrap, place, err);
+    return transact_end(rewrap, r, err);
 }
 
 /* --- what each key seals ----------------------------------------------------------------------------- */
@@ -228,11 +237,13 @@ static int rewrap_with(const struct config *config, struct err *err)
     _cleanup_(db_freep) struct db *db = db_new(config->postgres_url, "docketctl");
     _cleanup_(arena_freep) struct arena *arena = arena_new();
     _cleanup_(seal_ring_freep) struct seal_ring *ring = NULL;
-    struct rewrap rewrap = { .db = db, .arena = arena };
+    char source[SOURCE_BYTES];
+    struct rewrap rewrap = { .db = db, .source = source, .arena = arena };
     int r;
 
     if (!config->sealing_keys)
         return err_set(err, ERR_BAD_REQUEST, "DOCKET_SEALING_KEYS is required: the ring, with the old keys in it");
+    snprintf(source, sizeof(source), "/docket/%s/docketctl", config->cluster);
     r = seal_ring_new(config->sealing_keys, NULL, &ring, err);
     rewrap.ring = ring;
     if (r == 0)
@@ -252,5 +263,7 @@ int rewrap_verb(const struct config *config, struct err *err)
     _cleanup_(config_freep) struct config *own = NULL;
     int r = config ? 0 : config_load(CONFIG_CTL, NULL, &own, err);
 
+    if (r == 0)
+        r = config_require((config ? config : own)->postgres_url, "DOCKET_POSTGRES_URL", err);
     return r < 0 ? r : rewrap_with(config ? config : own, err);
 }

@@ -16,8 +16,8 @@ static const struct topic {
     { "lifecycle", false, "-1" }, /* the whole history can be replayed */
     { "callbacks", false,
       "604800000" }, /* seven days: what is not consumed by then is long on record */
-    { "dead", true, "-1",
-      "2097152" }, /* what is as large as a broker takes comes there with some headers more */
+    { "configuration", true, "-1" }, /* who changed what: one chain */
+    { "dead", true, "-1", "2097152" }, /* what is as large as a broker takes comes there with some headers more */
     { "checkpoints", true, "-1" },
 };
 

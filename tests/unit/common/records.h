@@ -3,17 +3,17 @@
  */
 #pragma once
 
-#include "common/record.h"
+#include "common/arrival.h"
 #include "tests/unit/test.h"
 
 #define REQUEST_ID "pri_1f0c4a52-6f5e-4a0e-9d5b-0a5c2f1f7b3e"
 #define CHAIN_TEXT "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-enum { RECORD_HEADERS_MAX = 32 };
+enum { SAMPLE_HEADERS_MAX = 32 };
 
 struct sample {
-    struct record record;
-    struct record_header headers[RECORD_HEADERS_MAX];
+    struct arrival record;
+    struct record_header headers[SAMPLE_HEADERS_MAX];
 };
 
 static inline void set_text(const void **bytes, size_t *length, const char *text)
@@ -26,7 +26,7 @@ static inline void sample_add(struct sample *sample, const char *name, const cha
 {
     struct record_header *header = &sample->headers[sample->record.header_count++];
 
-    assert_true(sample->record.header_count <= RECORD_HEADERS_MAX);
+    assert_true(sample->record.header_count <= SAMPLE_HEADERS_MAX);
     header->name = name;
     set_text(&header->value, &header->length, value);
     sample->record.headers = sample->headers;

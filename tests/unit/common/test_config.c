@@ -263,8 +263,21 @@ static void a_missing_setting_is_named(void **state)
     struct test *test = *state;
 
     unsetenv("DOCKET_POSTGRES_URL");
-    assert_refused(test, CONFIG_CTL, NULL,
+    assert_refused(test, CONFIG_WORKER, NULL,
                    "DOCKET_POSTGRES_URL is required: PostgreSQL connection URL (libpq)");
+}
+
+static void what_a_program_may_be_without_is_asked_for_when_it_is_needed(void **state)
+{
+    struct test *test = *state;
+    _cleanup_(config_freep) struct config *config = NULL;
+
+    unsetenv("DOCKET_POSTGRES_URL");
+    assert_int_equal(load(test, CONFIG_CTL, NULL, &config), 0);
+    assert_null(config->postgres_url);
+    assert_int_equal(config_require(config->kafka_brokers, "DOCKET_KAFKA_BROKERS", &test->err), 0);
+    assert_int_equal(config_require(config->postgres_url, "DOCKET_POSTGRES_URL", &test->err), -ERR_BAD_REQUEST);
+    assert_non_null(strstr(test->err.text, "DOCKET_POSTGRES_URL is required: PostgreSQL connection URL (libpq)"));
 }
 
 static void a_wrong_line_of_the_file_is_named(void **state)
@@ -379,6 +392,7 @@ int main(void)
         CONFIG_TEST(what_is_not_allowed_is_refused_with_what_is),
         CONFIG_TEST(a_secret_is_never_told),
         CONFIG_TEST(a_missing_setting_is_named),
+        CONFIG_TEST(what_a_program_may_be_without_is_asked_for_when_it_is_needed),
         CONFIG_TEST(a_wrong_line_of_the_file_is_named),
         CONFIG_TEST(a_file_that_cannot_be_read_is_named),
         CONFIG_TEST(a_schedule_may_be_empty_and_has_at_most_64_waits),

@@ -30,10 +30,10 @@ static void every_state_has_a_word_that_leads_back(void **state)
 }
 
 /* As a consumer would see what was written with these headers. */
-static struct record written(rd_kafka_headers_t *headers, const char *value, struct arena *arena)
+static struct arrival written(rd_kafka_headers_t *headers, const char *value, struct arena *arena)
 {
     struct record_header *list = arena_array(arena, struct record_header, rd_kafka_header_cnt(headers));
-    struct record record = { .value = value, .length = value ? strlen(value) : 0, .headers = list };
+    struct arrival record = { .value = value, .length = value ? strlen(value) : 0, .headers = list };
     const void *bytes;
     const char *name;
 
@@ -47,7 +47,7 @@ static struct record written(rd_kafka_headers_t *headers, const char *value, str
     return record;
 }
 
-static rd_kafka_headers_t *headers_of(const struct record *record)
+static rd_kafka_headers_t *headers_of(const struct arrival *record)
 {
     rd_kafka_headers_t *headers = rd_kafka_headers_new(4);
 
@@ -66,7 +66,7 @@ static void a_letter_is_the_record_with_more_headers_after_its_own(void **state)
 {
     struct test *test = *state;
     struct sample sample;
-    struct record dead, original;
+    struct arrival dead, original;
     struct dead_letter read;
     rd_kafka_headers_t *headers;
 
@@ -93,7 +93,7 @@ static void a_letter_about_a_letter_gives_back_the_letter(void **state)
     struct test *test = *state;
     struct dead_letter read, second = { .reason = "internal", .place = "docket.lifecycle/0/1", .sqlstate = "22021",
                                         .lacks = "key, headers and value" };
-    struct record dead, original, innermost;
+    struct arrival dead, original, innermost;
     rd_kafka_headers_t *first = dead_headers(NULL, &letter);
 
     dead = written(dead_headers(first, &second), "{}", test->arena);
@@ -113,7 +113,7 @@ static void what_has_no_reason_or_place_is_no_letter(void **state)
 {
     struct test *test = *state;
     struct dead_letter read;
-    struct record original;
+    struct arrival original;
     struct sample sample;
 
     sample_reply(&sample);
@@ -134,7 +134,7 @@ static void a_note_is_read_as_it_was_written(void **state)
                                     .by = "ann \"ops\"@host",
                                     .to = "docket.callbacks/1/9",
                                     .mended = "value,ce_time" };
-    struct record record = written(dead_note_headers(&note), dead_note_value(&note, test->arena), test->arena);
+    struct arrival record = written(dead_note_headers(&note), dead_note_value(&note, test->arena), test->arena);
     struct dead_note read;
 
     assert_string_equal(record.value, "{\"of\":17,\"state\":\"retried\",\"time\":\"1970-01-01T00:00:05.000000Z\","
@@ -159,7 +159,7 @@ static void what_is_no_note_is_none(void **state)
     const struct dead_note note = { .of = 1, .state = DEAD_DROPPED, .by = "x" };
     struct test *test = *state;
     struct dead_note read;
-    struct record record;
+    struct arrival record;
     rd_kafka_headers_t *headers = dead_note_headers(&note);
 
     for (size_t i = 0; i < COUNT_OF(values); i++) {
@@ -169,7 +169,7 @@ static void what_is_no_note_is_none(void **state)
     record = written(dead_headers(headers, &letter), dead_note_value(&note, test->arena), test->arena);
     rd_kafka_headers_destroy(headers);
     assert_false(dead_note_read(&record, test->arena, &read)); /* a dead note: somebody put one on another topic */
-    record = (struct record){ .value = "{}", .length = 2 };
+    record = (struct arrival){ .value = "{}", .length = 2 };
     assert_false(dead_note_read(&record, test->arena, &read));
 }
 

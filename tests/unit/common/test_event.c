@@ -30,6 +30,15 @@ static void assert_member(const char *payload, const char *name, const char *exp
     json_object_put(data);
 }
 
+static void assert_no_member(const char *payload, const char *name)
+{
+    json_object *data = json_tokener_parse(payload);
+
+    assert_non_null(data);
+    assert_false(json_object_object_get_ex(data, name, NULL));
+    json_object_put(data);
+}
+
 static void payloads_are_json_whatever_a_key_holds(void **state)
 {
     struct test *test = *state;
@@ -46,17 +55,12 @@ static void payloads_are_json_whatever_a_key_holds(void **state)
     assert_member(payload, "webhook_key", "\"a \\\"quoted\\\"\\nkey\"");
     assert_member(payload, "status_code", "503");
     assert_member(payload, "next_attempt_at", "\"2023-11-14T22:13:20.000000Z\"");
+    assert_no_member(payload, "disclosed"); /* nothing went out */
+    attempt.disclosed = "{\"identity\":[\"email\"]}";
+    payload = event_webhook_attempt(test->arena, "pri_1", &attempt);
+    assert_member(payload, "disclosed", "{\"identity\":[\"email\"]}");
     payload = event_pre_approval_requested(test->arena, "pri_1", &webhook, 1);
     assert_member(payload, "status", "\"awaiting_pre_approval\"");
-}
-
-static void assert_no_member(const char *payload, const char *name)
-{
-    json_object *data = json_tokener_parse(payload);
-
-    assert_non_null(data);
-    assert_false(json_object_object_get_ex(data, name, NULL));
-    json_object_put(data);
 }
 
 static void input_that_is_required_sets_the_status_when_it_is_told_first(void **state)
@@ -83,6 +87,20 @@ static void input_is_told_without_what_was_filled_in(void **state)
                         "\"user_id\":null}");
     assert_string_equal(event_forgotten(test->arena, "pri_1", "retention"),
                         "{\"request_id\":\"pri_1\",\"by\":\"retention\"}");
+}
+
+static void what_is_handed_out_is_told_with_whose_and_to_whom(void **state)
+{
+    static const char *const keys[] = { "all", "orders" };
+    struct test *test = *state;
+    struct event_disclosed disclosed = { .what = "package", .rule_keys = keys, .rule_count = 1, .to = "link" };
+
+    assert_string_equal(event_disclosed(test->arena, "pri_1", &disclosed),
+                        "{\"request_id\":\"pri_1\",\"what\":\"package\",\"rule_keys\":[\"all\"],\"to\":\"link\"}");
+    disclosed = (struct event_disclosed){ "links", keys, "user", "portal", "fid_1", 2 };
+    assert_string_equal(event_disclosed(test->arena, "pri_1", &disclosed),
+                        "{\"request_id\":\"pri_1\",\"what\":\"links\",\"rule_keys\":[\"all\",\"orders\"],"
+                        "\"to\":\"user\",\"client_id\":\"portal\",\"user_id\":\"fid_1\"}");
 }
 
 static void a_task_is_told_with_what_there_is_to_tell(void **state)
@@ -219,6 +237,7 @@ int main(void)
         TEST(payloads_are_json_whatever_a_key_holds),
         TEST(input_that_is_required_sets_the_status_when_it_is_told_first),
         TEST(input_is_told_without_what_was_filled_in),
+        TEST(what_is_handed_out_is_told_with_whose_and_to_whom),
         TEST(a_task_is_told_with_what_there_is_to_tell),
         TEST(fields_too_long_for_a_broker_are_left_out),
         TEST(a_plan_lists_its_tasks_and_what_is_not_reached),

@@ -87,6 +87,13 @@ static const struct row rows[] = {
       LIST("[[[\"1\"]]]") },
     { "{\"minItems\": 1}", LIST("[1, 2]", "[1]", "\"\"", "{}"), LIST("[]") },
     { "{\"maxItems\": 2}", LIST("[1]", "[1, 2]", "\"foobar\"", "[]"), LIST("[1, 2, 3]") },
+    /* uniqueItems.json, as far as elements are strings */
+    { "{\"items\": {\"type\": \"string\"}, \"uniqueItems\": true}",
+      LIST("[\"foo\", \"bar\", \"baz\"]", "[]", "[\"a\"]", "[\"\", \" \"]", "[ \"a\" , \"A\" ]", "\"aa\"", "{}",
+           "[\"1\", \"2\", \"\\\"\"]"),
+      LIST("[\"foo\", \"bar\", \"foo\"]", "[\"a\" ,\"b\", \"b\" ]", "[\"\", \"\"]", "[\"a\", \"\\u0061\"]",
+           "[\"\\\"\", \"\\u0022\"]", "[\"1\", 1]") },
+    { "{\"uniqueItems\": false}", LIST("[1, 1]", "[]"), LIST() },
     /* properties.json */
     { "{\"properties\": {\"foo\": {\"type\": \"integer\"}, \"bar\": {\"type\": \"string\"}}}",
       LIST("{\"foo\": 1, \"bar\": \"baz\"}", "{\"quux\": []}", "[]", "12", "{}"),
@@ -259,7 +266,8 @@ static void a_schema_that_asks_for_more_than_is_known_is_refused(void **state)
         "{\"format\": \"email\"}",  "{\"pattern\": \"a|b\"}",      "{\"pattern\": 7}",            "{\"enum\": [[1]]}",
         "{\"const\": {}}",          "{\"minLength\": -1}",         "{\"maxLength\": \"1\"}",      "{\"minimum\": \"1\"}",
         "{\"items\": []}",          "{\"properties\": []}",        "{\"required\": \"a\"}",       "{\"anyOf\": {}}",
-        "{\"dependentRequired\": []}", "{\"properties\": {\"a\": {\"uniqueItems\": true}}}", "[]", "7", "{", "{\"enum\": 1}",
+        "{\"dependentRequired\": []}", "{\"properties\": {\"a\": {\"uniqueItems\": true}}}", "{\"contains\": {}}",
+        "{\"items\": {\"type\": \"number\"}, \"uniqueItems\": true}", "{\"uniqueItems\": 1}", "[]", "7", "{", "{\"enum\": 1}",
         "{\"anyOf\": [{\"not\": {}}]}", "{\"additionalProperties\": {\"if\": true}}", "{\"dependentRequired\": {\"a\": 1}}",
     };
     struct test *test = *state;

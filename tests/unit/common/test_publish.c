@@ -115,7 +115,8 @@ static void what_could_not_be_deleted_is_told_again(void **state)
 static void the_relay_sends_nothing_that_is_on_its_way_from_here(void **state)
 {
     struct publisher *publisher = publisher_make();
-    struct publish_record record = { .request_id = "pri_a",
+    struct publish_record record = { .aggregate = "lifecycle",
+                                     .request_id = "pri_a",
                                      .seq = 1,
                                      .type = "docket.request.created.v1",
                                      .source = "/docket/here/other",
@@ -145,6 +146,7 @@ static void what_the_relay_must_hold_back_keeps_its_row(void **state)
 
     (void)state;
     for (int i = 0; i < 2; i++) {
+        records[i].aggregate = "lifecycle";
         records[i].type = "docket.request.created.v1";
         records[i].source = "/docket/here/other";
         records[i].payload = "{}";

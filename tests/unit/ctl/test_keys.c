@@ -60,10 +60,13 @@ static void fresh_keys_are_lines_that_a_program_starts_with(void **state)
     _cleanup_(config_freep) struct config *config = config_of(test);
     _cleanup_(seal_ring_freep) struct seal_ring *ring = NULL;
     _cleanup_(token_key_freep) struct token_key *key = NULL;
+    _cleanup_(sign_ring_freep) struct sign_ring *signs = NULL;
 
     assert_int_equal(
         seal_ring_new(config->sealing_keys, config->identity_hash_key, &ring, &test->err), 0);
     assert_int_equal(token_key_new(config->app_encryption_key, &key, &test->err), 0);
+    assert_int_equal(sign_ring_new(config->checkpoint_keys, &signs, &test->err), 0);
+    assert_non_null(signs);
 }
 
 static void no_two_are_the_same(void **state)
@@ -74,6 +77,7 @@ static void no_two_are_the_same(void **state)
     assert_string_not_equal(one->sealing_keys, two->sealing_keys);
     assert_string_not_equal(one->identity_hash_key, two->identity_hash_key);
     assert_string_not_equal(one->app_encryption_key, two->app_encryption_key);
+    assert_string_not_equal(one->checkpoint_keys, two->checkpoint_keys);
 }
 
 static void other_words_are_told_how_it_is_used(void **state)
@@ -82,7 +86,7 @@ static void other_words_are_told_how_it_is_used(void **state)
     char *args[] = { (char *)"old", NULL };
 
     assert_int_equal(keys_verb(NULL, args, &test->err), -ERR_BAD_REQUEST);
-    assert_string_equal(test->err.text, "usage: docketctl keys new | rewrap");
+    assert_string_equal(test->err.text, "usage: docketctl keys new | public | rewrap");
 }
 
 int main(void)

@@ -128,14 +128,22 @@ static int world_teardown(void **state)
 
 /* --- bodies -------------------------------------------------------------------------------------------- */
 
-static const char *body_of(struct world *world)
+/* *disclosed: what an event would say of it. */
+static const char *body_and_told(struct world *world, const char **disclosed)
 {
     const char *body = NULL;
     size_t length = 0;
 
-    assert_int_equal(payload_body(&world->call, &body, &length, &world->test.err), 0);
+    assert_int_equal(payload_body(&world->call, &body, &length, disclosed, &world->test.err), 0);
     assert_int_equal(strlen(body), length);
     return body;
+}
+
+static const char *body_of(struct world *world)
+{
+    const char *disclosed;
+
+    return body_and_told(world, &disclosed);
 }
 
 static json_object *parse(const char *text)
@@ -238,13 +246,63 @@ static void what_is_sealed_with_another_key_fails(void **state)
 {
     struct world *world = *state;
     const char *body = "untouched";
+    const char *disclosed = "untouched";
     size_t length;
     struct seal_key other;
 
     seal_key_new(&other);
     world->call.key = &other;
-    assert_int_equal(payload_body(&world->call, &body, &length, &world->test.err), -ERR_INTERNAL);
+    assert_int_equal(payload_body(&world->call, &body, &length, &disclosed, &world->test.err), -ERR_INTERNAL);
     assert_string_equal(body, "untouched");
+    assert_string_equal(disclosed, "untouched");
+}
+
+/* --- what an endpoint is told --------------------------------------------------------------------------- */
+
+static void every_part_of_the_body_can_be_left_out_but_ids_and_status(void **state)
+{
+    struct world *world = *state;
+    _cleanup_(json_object_putp) json_object *whole = parse(body_of(world));
+    int place = 0;
+
+    json_object_object_foreach(schema_get(whole, "privacy_request"), name, value) {
+        _cleanup_(json_object_putp) json_object *body = NULL;
+        bool always = !strcmp(name, "id") || !strcmp(name, "status");
+        json_object *part;
+
+        (void)value;
+        assert_string_equal(disclosure_parts[place++], name); /* the list's order is the body's */
+        world->connection.disclosure =
+            disclosure_read(arena_printf(world->test.arena, "{\"parts\":[\"%s\"]}", name), world->test.arena);
+        body = parse(body_of(world));
+        part = schema_get(body, "privacy_request");
+        assert_int_equal(json_object_object_length(part), always ? 2 : 3);
+        assert_true(schema_has(part, "id") && schema_has(part, "status") && schema_has(part, name));
+        assert_int_equal(json_object_object_length(body), 8);
+        assert_string_equal(json_object_get_string(schema_get(body, "identity")),
+                            json_object_get_string(schema_get(whole, "identity")));
+    }
+    assert_int_equal(place, DISCLOSURE_PARTS);
+}
+
+static void what_is_derived_is_left_out_like_what_the_request_brought(void **state)
+{
+    struct world *world = *state;
+    _cleanup_(json_object_putp) json_object *body = NULL;
+    const char *disclosed;
+
+    world->deliveries[0].settled_at = at("2024-08-01T14:45:00Z");
+    world->deliveries[0].sealed_derived =
+        seal(world, "derived", "dlv_0", "{\"phone_number\":\"+15555555555\",\"external_id\":\"e\"}");
+    world->connection.disclosure = disclosure_read("{\"identity\":[\"phone_number\",\"ga_client_id\"]}", world->test.arena);
+    world->connection.host = "crm.example.com";
+    world->policy.key = "delete-data";
+    body = parse(body_and_told(world, &disclosed));
+    assert_string_equal(json_object_to_json_string_ext(schema_get(body, "identity"), JSON_C_TO_STRING_PLAIN),
+                        "{\"phone_number\":\"+15555555555\",\"ga_client_id\":null}");
+    assert_string_equal(disclosed,
+                        "{\"connection_key\":\"c\",\"host\":\"crm.example.com\",\"policy_key\":\"delete-data\","
+                        "\"identity\":[\"phone_number\"],\"parts\":[\"*\"]}");
 }
 
 /* --- what earlier webhooks derived ---------------------------------------------------------------------- */
@@ -317,10 +375,11 @@ static void what_another_delivery_derived_does_not_open_in_its_place(void **stat
 {
     struct world *world = *state;
     const char *body;
+    const char *disclosed = "untouched";
     size_t length;
 
     world->deliveries[0].sealed_derived = seal(world, "derived", "dlv_1", "{\"external_id\":\"x\"}");
-    assert_int_equal(payload_body(&world->call, &body, &length, &world->test.err), -ERR_INTERNAL);
+    assert_int_equal(payload_body(&world->call, &body, &length, &disclosed, &world->test.err), -ERR_INTERNAL);
 }
 
 /* --- headers ------------------------------------------------------------------------------------------- */
@@ -553,6 +612,8 @@ int main(void)
         WORLD(status_policy_and_times_are_as_they_are_now),
         WORLD(custom_fields_and_the_reason_of_a_canceled_one_are_opened),
         WORLD(what_is_sealed_with_another_key_fails),
+        WORLD(every_part_of_the_body_can_be_left_out_but_ids_and_status),
+        WORLD(what_is_derived_is_left_out_like_what_the_request_brought),
         WORLD(what_was_derived_goes_over_what_came_with_the_request),
         WORLD(the_later_derived_goes_over_the_earlier),
         WORLD(an_unsettled_one_is_the_last),

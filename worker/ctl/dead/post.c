@@ -70,7 +70,7 @@ void post_free(struct post *post)
     free(post);
 }
 
-void post_send(struct post *post, const char *topic, int32_t partition, const struct record *record,
+void post_send(struct post *post, const char *topic, int32_t partition, const struct arrival *record,
                rd_kafka_headers_t *headers, struct slip *slip)
 {
     rd_kafka_resp_err_t error;
@@ -96,7 +96,7 @@ void post_note(struct post *post, const struct config *config, const struct dead
 {
     char topic[SHELF_TOPIC_BYTES], key[24];
     const char *value = dead_note_value(note, post->arena);
-    struct record record = { .key = key, .value = value, .length = strlen(value) };
+    struct arrival record = { .key = key, .value = value, .length = strlen(value) };
 
     record.key_length = (size_t)snprintf(key, sizeof(key), "%lld", (long long)note->of);
     post_send(post, shelf_topic(config, topic), 0, &record, dead_note_headers(note), slip);

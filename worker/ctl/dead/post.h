@@ -8,10 +8,10 @@
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
 
+#include "common/arrival.h"
 #include "common/config.h"
 #include "common/dead.h"
 #include "common/err.h"
-#include "common/record.h"
 
 struct post;
 
@@ -27,7 +27,7 @@ void post_free(struct post *post); /* accepts NULL */
 DEFINE_CLEANUP(struct post *, post_free)
 
 /* partition RD_KAFKA_PARTITION_UA: by the key. The headers are its own from here on. */
-void post_send(struct post *post, const char *topic, int32_t partition, const struct record *record,
+void post_send(struct post *post, const char *topic, int32_t partition, const struct arrival *record,
                rd_kafka_headers_t *headers, struct slip *slip);
 /* Until all that was sent has a slip that tells. */
 void post_wait(struct post *post);

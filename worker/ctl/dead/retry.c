@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/place.h"
 #include "common/refetch.h"
 #include "worker/ctl/dead/post.h"
 #include "worker/ctl/dead/verbs.h"
@@ -27,7 +28,7 @@ struct retrying {
     const struct config *config;
     const struct options *options;
     const struct shelf *shelf;
-    struct record_reader *reader;
+    struct arrival_reader *reader;
     struct post *post;
     const char *by;
     const char *value; /* of --value; NULL: none */
@@ -67,7 +68,7 @@ static bool is_replaced(const struct options *options, const char *name)
 }
 
 /* The headers that stay, then those of --header. */
-static void mend_headers(const struct options *options, struct record *record, struct arena *arena)
+static void mend_headers(const struct options *options, struct arrival *record, struct arena *arena)
 {
     struct record_header *list =
         arena_array(arena, struct record_header, (size_t)(record->header_count + options->header_count) + 1);
@@ -90,7 +91,7 @@ static void mend_headers(const struct options *options, struct record *record, s
 }
 
 /* Names of what was changed. */
-static const char *mend(const struct retrying *retrying, struct record *record)
+static const char *mend(const struct retrying *retrying, struct arrival *record)
 {
     const struct options *options = retrying->options;
     const char *mended = "";
@@ -113,7 +114,7 @@ static const char *mend(const struct retrying *retrying, struct record *record)
     return *mended ? mended : NULL;
 }
 
-static rd_kafka_headers_t *headers_of(const struct record *record)
+static rd_kafka_headers_t *headers_of(const struct arrival *record)
 {
     rd_kafka_headers_t *headers = rd_kafka_headers_new((size_t)record->header_count + 1);
 
@@ -123,13 +124,13 @@ static rd_kafka_headers_t *headers_of(const struct record *record)
     return headers;
 }
 
-static bool topic_of(const struct config *config, const char *topic, enum record_topic *ret)
+static bool topic_of(const struct config *config, const char *topic, enum arrival_topic *ret)
 {
     size_t length = strlen(config->topic_prefix);
 
     if (strncmp(topic, config->topic_prefix, length) != 0)
         return false;
-    *ret = !strcmp(topic + length, ".callbacks") ? RECORD_CALLBACKS : RECORD_LIFECYCLE;
+    *ret = !strcmp(topic + length, ".callbacks") ? ARRIVAL_CALLBACKS : ARRIVAL_LIFECYCLE;
     return !strcmp(topic + length, ".callbacks") || !strcmp(topic + length, ".lifecycle");
 }
 
@@ -141,14 +142,14 @@ static void say_refused(struct retrying *retrying, const struct entry *entry, co
     retrying->refused++;
 }
 
-static bool may_go(struct retrying *retrying, const struct entry *entry, const struct record *record,
-                   enum record_topic topic)
+static bool may_go(struct retrying *retrying, const struct entry *entry, const struct arrival *record,
+                   enum arrival_topic topic)
 {
-    struct record_refusal refusal;
-    struct record_event event;
+    struct arrival_refusal refusal;
+    struct arrival_event event;
 
     if (retrying->options->anyway ||
-        record_read(retrying->reader, topic, record, retrying->arena, &event, &refusal))
+        arrival_read(retrying->reader, topic, record, retrying->arena, &event, &refusal))
         return true;
     say_refused(retrying, entry,
                 arena_printf(retrying->arena, "it would be refused again, as %s: %s; --anyway sends it all the same",
@@ -156,10 +157,10 @@ static bool may_go(struct retrying *retrying, const struct entry *entry, const s
     return false;
 }
 
-static void send_record(struct retrying *retrying, const struct entry *entry, struct record *record)
+static void send_record(struct retrying *retrying, const struct entry *entry, struct arrival *record)
 {
     struct parcel *parcel = &retrying->parcels[retrying->count];
-    enum record_topic topic;
+    enum arrival_topic topic;
 
     *parcel = (struct parcel){ .entry = entry };
     if (!place_parse(entry->letter.place, &parcel->to) || !topic_of(retrying->config, parcel->to.topic, &topic)) {
@@ -178,7 +179,7 @@ static void send_elsewhere(struct retrying *retrying, const struct entry *entry)
 {
     _cleanup_(refetched_freep) struct refetched *refetched = NULL;
     struct place place;
-    struct record record;
+    struct arrival record;
     struct err err;
 
     if (!place_parse(entry->letter.place, &place) ||
@@ -186,15 +187,15 @@ static void send_elsewhere(struct retrying *retrying, const struct entry *entry)
         say_refused(retrying, entry, "the dead topic does not have the record, and its place not any more");
         return;
     }
-    record = record_of(refetched->message, retrying->arena);
+    record = arrival_of(refetched->message, retrying->arena);
     send_record(retrying, entry, &record);
 }
 
 static void batch_end(struct retrying *retrying);
 
-static void take(struct retrying *retrying, const struct entry *entry, const struct record *record)
+static void take(struct retrying *retrying, const struct entry *entry, const struct arrival *record)
 {
-    struct record original;
+    struct arrival original;
     struct dead_letter letter;
 
     if (entry->note.state != DEAD_OPEN && !retrying->options->anyway)
@@ -211,12 +212,12 @@ static int on_message(void *context, rd_kafka_message_t *message)
 {
     struct retrying *retrying = context;
     const struct entry *entry = shelf_find(retrying->shelf, message->offset);
-    struct record record;
+    struct arrival record;
 
     if (!entry || !options_mean(retrying->options, entry, retrying->config->topic_prefix))
         return 0;
     arena_clear(retrying->arena);
-    record = record_of(message, retrying->arena);
+    record = arrival_of(message, retrying->arena);
     take(retrying, entry, &record);
     if (retrying->count == BATCH)
         batch_end(retrying);
@@ -286,7 +287,7 @@ static int read_value(const char *path, char **ret, size_t *length, struct err *
 
 static int retry_all(struct retrying *retrying, int64_t first, struct err *err)
 {
-    int r = record_reader_new(&retrying->reader, err);
+    int r = arrival_reader_new(&retrying->reader, err);
 
     if (r == 0)
         r = post_new(retrying->config, &retrying->post, err);
@@ -295,7 +296,7 @@ static int retry_all(struct retrying *retrying, int64_t first, struct err *err)
     if (r == 0)
         batch_end(retrying);
     post_free(retrying->post);
-    record_reader_free(retrying->reader);
+    arrival_reader_free(retrying->reader);
     if (r == 0 && retrying->refused)
         r = err_set(err, ERR_REFUSED, "%d of them could not be retried", retrying->refused);
     return r;

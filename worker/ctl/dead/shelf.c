@@ -6,6 +6,7 @@
 #include <uthash.h>
 
 #include "common/kafka.h"
+#include "common/place.h"
 
 enum { TURN_MS = 100, FIRST_ENTRIES = 64 };
 
@@ -196,14 +197,14 @@ static bool is_repeat(struct reading *reading, const char *place)
 static int on_message(void *context, rd_kafka_message_t *message)
 {
     struct reading *reading = context;
-    struct record record, original;
+    struct arrival record, original;
     struct dead_letter letter;
     struct dead_note note;
     struct entry *entry;
     struct place place;
 
     arena_clear(reading->scratch);
-    record = record_of(message, reading->scratch);
+    record = arrival_of(message, reading->scratch);
     if (dead_note_read(&record, reading->scratch, &note)) {
         note_take(reading, &note);
     } else if (dead_read(&record, reading->scratch, &original, &letter)) {

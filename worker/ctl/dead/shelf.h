@@ -8,10 +8,10 @@
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
 
+#include "common/arrival.h"
 #include "common/config.h"
 #include "common/dead.h"
 #include "common/err.h"
-#include "common/record.h"
 
 /* A letter, known by the offset at which it stands. */
 struct entry {

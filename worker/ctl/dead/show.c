@@ -56,7 +56,7 @@ static void add_letter(struct buf *out, const struct entry *entry)
     add_line(out, "lacks", letter->lacks);
 }
 
-static void add_headers(struct buf *out, const struct record *record)
+static void add_headers(struct buf *out, const struct arrival *record)
 {
     for (int i = 0; i < record->header_count; i++) {
         const struct record_header *header = &record->headers[i];
@@ -71,7 +71,7 @@ static void add_headers(struct buf *out, const struct record *record)
     }
 }
 
-static void add_record(struct buf *out, const struct record *record)
+static void add_record(struct buf *out, const struct arrival *record)
 {
     if (record->key) {
         buf_printf(out, "%-10s ", "key");
@@ -89,7 +89,7 @@ static void add_record(struct buf *out, const struct record *record)
 
 /* --- for programs ------------------------------------------------------------------------------------ */
 
-static void add_json(struct buf *out, const struct entry *entry, const struct record *record)
+static void add_json(struct buf *out, const struct entry *entry, const struct arrival *record)
 {
     buf_addc(out, '{');
     dead_json(out, entry);
@@ -110,7 +110,7 @@ static void add_json(struct buf *out, const struct entry *entry, const struct re
 
 /* --- showing ----------------------------------------------------------------------------------------- */
 
-static void show(struct showing *showing, const struct entry *entry, const struct record *record)
+static void show(struct showing *showing, const struct entry *entry, const struct arrival *record)
 {
     _cleanup_(buf_free) struct buf out = BUF_INIT(OUT_BYTES);
 
@@ -129,13 +129,13 @@ static int on_message(void *context, rd_kafka_message_t *message)
 {
     struct showing *showing = context;
     const struct entry *entry = shelf_find(showing->shelf, message->offset);
-    struct record record, original;
+    struct arrival record, original;
     struct dead_letter letter;
 
     if (!entry || !options_mean(showing->options, entry, ""))
         return 0;
     arena_clear(showing->arena);
-    record = record_of(message, showing->arena);
+    record = arrival_of(message, showing->arena);
     if (!dead_read(&record, showing->arena, &original, &letter))
         return 0;
     show(showing, entry, &original);

@@ -1,0 +1,15 @@
+/* ATTRIBUTE(NAME, header): the headers of an event, in the order in which docket writes them. */
+ATTRIBUTE(CONTENT_TYPE, "content-type")
+ATTRIBUTE(SPECVERSION,  "ce_specversion")
+ATTRIBUTE(ID,           "ce_id")
+ATTRIBUTE(SOURCE,       "ce_source")
+ATTRIBUTE(TYPE,         "ce_type")
+ATTRIBUTE(SUBJECT,      "ce_subject")
+ATTRIBUTE(TIME,         "ce_time")
+ATTRIBUTE(DATASCHEMA,   "ce_dataschema")
+ATTRIBUTE(TRACEPARENT,  "ce_traceparent")
+ATTRIBUTE(CAUSE,        "ce_causationid")
+ATTRIBUTE(SEQUENCE,     "ce_sequence")
+ATTRIBUTE(CHAIN,        "ce_chain")
+ATTRIBUTE(SIGNATURE,    "ce_signature") /* checkpoints */
+ATTRIBUTE(KEY_ID,       "ce_keyid")
