@@ -141,7 +141,7 @@ static int producer_new(struct burial *burial, struct err *err)
         { "enable.idempotence", "true" },    { "acks", "all" },
         { "message.timeout.ms", "0" },       { "linger.ms", "0" },
         { "batch.num.messages", "1" },       { "message.max.bytes", "100000000" },
-        { "compression.type", "lz4" },
+        { "compression.type", "lz4" },       { "topic.metadata.propagation.max.ms", "2000" },
     };
     rd_kafka_queue_t *queue;
     rd_kafka_conf_t *conf;

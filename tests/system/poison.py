@@ -252,17 +252,18 @@ class Other:
         return done.stdout if check else done
 
 
-@pytest.fixture(scope="module")
-def other(stack):
+@pytest.fixture(scope="session")
+def other_docket(stack):
+    """One for all tests that need it, as it takes seconds to start; those are in the xdist group "dead"."""
     other = Other(stack).start()
     yield other
     other.close()
 
 
 @pytest.fixture
-def clean(other):
+def clean(other_docket):
     """Nothing is configured or waits after a test, and its worker runs."""
-    if not other.worker.is_alive():
-        other.worker.start()
-    yield other
-    other.api.reset_configuration()
+    if not other_docket.worker.is_alive():
+        other_docket.worker.start()
+    yield other_docket
+    other_docket.api.reset_configuration()

@@ -1,12 +1,13 @@
 """Events that docket itself fails at: tried once more, then left out, whatever they do to the worker."""
 
-import json
 import re
 
 import pytest
 
-from poison import clean, other, reply  # noqa: F401
+from poison import clean, reply  # noqa: F401
 from utils import Answer, wait_until
+
+pytestmark = pytest.mark.xdist_group("dead")  # one docket of their own for all
 
 ELIGIBLE = "docket.request.pre_approval_eligible.v1"
 
@@ -50,28 +51,31 @@ def ask(docket, identity, count):
     return [(request_id, reply(request_id, webhook_id)) for request_id, webhook_id in ids]
 
 
-@pytest.mark.parametrize("state", ["22023", "23514", "P0001", "54000", "XX000"])
-def test_what_postgresql_refuses_is_tried_once_more_and_then_left_out(clean, identity, refuse, state):
+@pytest.mark.parametrize("states", [["22023", "23514", "P0001", "54000"], ["XX000"]], ids=["content", "anything"])
+def test_what_postgresql_refuses_is_tried_once_more_and_then_left_out(clean, identity, refuse, states):
     docket = clean
-    (bad, bad_reply), *good = ask(docket, identity, 8)
-    refuse(bad, state)
-    place, *_ = docket.put(bad_reply)
+    asked = ask(docket, identity, len(states) + 4)
+    bad, good = asked[:len(states)], asked[len(states):]
+    for (request_id, _), state in zip(bad, states):
+        refuse(request_id, state)
+    places = docket.put(*(each for _, each in bad))
     # An error that may be anybody's fault is one event's only when others of its kind get through meanwhile.
     for request_id, each in good:
         docket.put(each)
         docket.api.wait_status(request_id, "complete")
-    [(letter, said)] = docket.wait_letters(place)
-    assert (said["reason"], said["sqlstate"]) == ("internal", state) and letter.same_as(bad_reply)
-    assert said["detail"] == "PostgreSQL refused what came of it"
+    letters = docket.wait_letters(*places)
     docket.wait_read()
     log = docket.worker.log_text()
-    mine = "/".join(map(str, place))
-    assert len(re.findall(rf'"event":"event.failed".*"{re.escape(mine)}"', log)) == 1, "tried twice"
-    assert docket.api.status(bad) == "awaiting_pre_approval"
+    for (letter, said), (request_id, sent), state, place in zip(letters, bad, states, places):
+        assert (said["reason"], said["sqlstate"]) == ("internal", state) and letter.same_as(sent)
+        assert said["detail"] == "PostgreSQL refused what came of it"
+        mine = re.escape("/".join(map(str, place)))
+        assert len(re.findall(rf'"event":"event.failed".*"{mine}"', log)) == 1, "tried twice"
+        assert docket.api.status(request_id) == "awaiting_pre_approval"
     refuse.taken_back()
-    letters = json.loads(docket.dead("list", "--json"))["letters"]
-    docket.dead("retry", str(next(letter["number"] for letter in letters if letter["place"] == mine)))
-    docket.api.wait_status(bad, "complete")
+    docket.dead("retry", *(str(letter.was[2]) for letter, _ in letters))
+    for request_id, _ in bad:
+        docket.api.wait_status(request_id, "complete")
 
 
 def test_what_is_wrong_with_postgresql_itself_is_waited_for(clean, identity):
@@ -107,12 +111,11 @@ def run_until(worker, condition, most=12):
 
 
 @pytest.mark.timeout(500)
-@pytest.mark.parametrize("when", ["read", "handle"])
-def test_an_event_that_kills_the_worker_is_left_out_and_the_partition_goes_on(clean, identity, when):
+def test_an_event_that_kills_the_worker_is_left_out_and_the_partition_goes_on(clean, identity):
     docket = clean
     (bad, bad_reply), *good = ask(docket, identity, 5)
     docket.wait_read()
-    deadly = bad_reply.with_header("docket_test_trigger", when.encode())
+    deadly = bad_reply.with_header("docket_test_trigger", b"handle")
     before, after = good[:2], good[2:]
     docket.put(*(each for _, each in before))
     [place] = docket.put(deadly)
@@ -128,9 +131,7 @@ def test_an_event_that_kills_the_worker_is_left_out_and_the_partition_goes_on(cl
     docket.wait_read()
     docket.worker.wait_log('"event":"care.ended"')
     assert docket.api.status(bad) == "awaiting_pre_approval"
-    number = next(letter["number"] for letter in json.loads(docket.dead("list", "--json"))["letters"]
-                  if letter["place"] == mine)
-    docket.dead("retry", str(number), "--header", "docket_test_trigger")
+    docket.dead("retry", str(letter.was[2]), "--header", "docket_test_trigger")
     docket.api.wait_status(bad, "complete")
 
 
@@ -139,7 +140,8 @@ def test_two_events_that_kill_are_both_left_out(clean, identity):
     docket = clean
     (first, first_reply), (second, second_reply), (last, last_reply) = ask(docket, identity, 3)
     docket.wait_read()
-    places = docket.put(*(each.with_header("docket_test_trigger", b"handle") for each in (first_reply, second_reply)))
+    places = docket.put(first_reply.with_header("docket_test_trigger", b"read"),
+                        second_reply.with_header("docket_test_trigger", b"handle"))
     docket.put(last_reply)
     run_until(docket.worker, lambda: len([place for place in places if docket.worker.log_contains(
         f'"detail":"workers died at it","place":"{"/".join(map(str, place))}"', since_start=False)]) == 2)
@@ -151,7 +153,7 @@ def test_two_events_that_kill_are_both_left_out(clean, identity):
 @pytest.mark.timeout(500)
 def test_a_worker_that_is_killed_again_and_again_blames_no_event(clean, identity):
     docket = clean
-    asked = ask(docket, identity, 8)
+    asked = ask(docket, identity, 5)
     docket.wait_read()
     dead = len(docket.letters())
     docket.worker.stop()

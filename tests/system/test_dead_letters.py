@@ -9,20 +9,21 @@ import pytest
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ConfigSource,
                                    ResourceType)
 
-from poison import Record, approved, clean, kinds, other, reply, structured, unknown_id  # noqa: F401
+from poison import Record, approved, clean, kinds, reply, structured, unknown_id  # noqa: F401
 from utils import PATIENCE, Answer, Bus, Reply, check, wait_until
 
+pytestmark = pytest.mark.xdist_group("dead")  # one docket of their own for all
+
 POISON = 500
-LIVE = 60  # requests of a wave
+ROUNDS, LIVE = 12, 24  # of a wave: how often something is created, and how many requests in all
 
 
 def wave(docket, identity, poison=()):
     """Requests that their webhook finds eligible, with poison put between them."""
     emails = [identity() for _ in range(LIVE)]
-    share = -(-len(poison) // 12)
-    for first in range(0, LIVE, 5):
-        docket.api.create_requests(emails[first:first + 5], "default_erasure_policy")
-        docket.put(*poison[first // 5 * share:(first // 5 + 1) * share])
+    for number in range(ROUNDS):
+        docket.api.create_requests(emails[number::ROUNDS], "default_erasure_policy")
+        docket.put(*poison[number::ROUNDS])
 
 
 def times(docket, since):
@@ -206,7 +207,7 @@ def test_what_the_dead_topic_cannot_take_is_told_without_it(clean, identity):
     assert (first.key, first.headers, first.value) == (None, [], b"")
     assert second.same_as(good.with_data(eligible=None))
     docket.wait_read()
-    number = letter_number(docket, places[0])
+    number = number_of(first)
     assert "lacks" in docket.dead("show", number)
     done = docket.dead("retry", number, "--header", "x", check=False)
     assert done.returncode == 1 and "eligible is none of its words" in done.stdout  # it was read where it stands
@@ -226,9 +227,9 @@ def test_a_record_as_large_as_a_broker_takes_is_kept_whole(clean):
 # --- docketctl dead ----------------------------------------------------------------------------------------
 
 
-def letter_number(docket, place):
-    listed = json.loads(docket.dead("list", "--state", "all", "--json"))["letters"]
-    return next(str(letter["number"]) for letter in listed if letter["place"] == "/".join(map(str, place)))
+def number_of(letter):
+    """As docketctl calls it: its offset."""
+    return str(letter.was[2])
 
 
 @pytest.fixture
@@ -236,17 +237,15 @@ def dead(clean, identity):
     """A request that waits for its webhook, whose reply was not understood, and two letters more:
     docket, the request's id, the right reply, the numbers of the letters."""
     docket = clean
-    if json.loads(docket.dead("list", "--json"))["letters"]:
-        docket.dead("drop", "--all")
+    docket.dead("drop", "--all")
     docket.api.make_webhooks(docket.receiver, crm=Answer())
     request_id, webhook_id = docket.waiting_request(identity)
     good = reply(request_id, webhook_id)
-    places = []
+    letters = []
     for record in (good.with_data(received_at="soon"), good.with_header("ce_time", b"\x1b[31mred\n"),
                    approved(request_id, 9000).with_header("ce_type", b"docket.request.to_come.v1")):
-        places += docket.put(record)
-        docket.wait_letters(places[-1])
-    return docket, request_id, good, [letter_number(docket, place) for place in places]
+        letters += docket.wait_letters(*docket.put(record))  # one after another, so that their numbers rise
+    return docket, request_id, good, [number_of(letter) for letter, _ in letters]
 
 
 def letters_in(docket, state):
@@ -283,8 +282,8 @@ def test_one_is_shown_so_that_no_terminal_minds(dead):
     assert {"name": "ce_time", "value": "\x1b[31mred\n"} in shown["headers"]
     assert json.loads(shown["value"])["request_id"] == request_id
     [place] = docket.put(Record("callbacks", b"\xff\x00", [("\u00e9", b"\x80"), ("none", None)], b"\x00\x1b]0;x\x07" * 5))
-    docket.wait_letters(place)
-    number = letter_number(docket, place)
+    [(letter, _)] = docket.wait_letters(place)
+    number = number_of(letter)
     told = docket.dead("show", number)
     assert r"key        \xff\x00" in told and "\x1b" not in told and "\x07" not in told
     assert "  00000000   00 1b 5d 30 3b 78 07 00  1b 5d 30 3b 78 07 00 1b  |..]0;x...]0;x...|" in told

@@ -129,13 +129,13 @@ static int partitions_ask(rd_kafka_t *client, const char *name, int *ret, struct
 static int topic_ensure(rd_kafka_t *client, const struct topic *topic, const struct config *config,
                         struct err *err)
 {
-    int partitions = partitions_of(topic, config), r;
+    int partitions = 0, r;
     char name[NAME_BYTES];
     bool created = false;
 
     snprintf(name, sizeof(name), "%s.%s", config->topic_prefix, topic->name);
     r = topic_create(client, topic, name, config, &created, err);
-    if (r == 0 && !created)
+    if (r == 0) /* of one just made too: a program that finds only some of its topics reads only those for a while */
         r = partitions_ask(client, name, &partitions, err);
     if (r < 0) {
         const struct err why = *err;
