@@ -1,6 +1,7 @@
 option(BUILD_TESTING "Build the unit tests and the benchmark's tools" ON)
 option(DOCKET_WERROR "Warnings are errors" OFF)
 option(DOCKET_FUZZ "Build tests/fuzz with libFuzzer (clang)" OFF)
+option(DOCKET_TRIGGERS "Tests may make a worker die: never in what is shipped" OFF)
 set(DOCKET_SANITIZE "" CACHE STRING "Sanitizers for everything, e.g. address,undefined")
 
 set(CMAKE_C_STANDARD 17)
@@ -16,6 +17,9 @@ target_compile_options(docket_options INTERFACE
   -Wwrite-strings -Wformat=2 -Wno-missing-field-initializers -fno-common -fstack-protector-strong)
 if(DOCKET_WERROR)
   target_compile_options(docket_options INTERFACE -Werror)
+endif()
+if(DOCKET_TRIGGERS)
+  target_compile_definitions(docket_options INTERFACE DOCKET_TRIGGERS)
 endif()
 if(DOCKET_SANITIZE)
   # The sanitizers' own checks make gcc take every format for one that may be NULL.

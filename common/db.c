@@ -251,9 +251,8 @@ void db_result_free(PGresult *result)
     PQclear(result);
 }
 
-int db_err(const PGconn *conn, const PGresult *result, struct err *err)
+static int err_of(const PGconn *conn, const PGresult *result, const char *state, struct err *err)
 {
-    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     const char *constraint = result ? PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME) : NULL;
 
     if (!state || PQstatus(conn) == CONNECTION_BAD || !strncmp(state, "57P", 3) || !strncmp(state, "08", 2) ||
@@ -273,6 +272,15 @@ int db_err(const PGconn *conn, const PGresult *result, struct err *err)
     /* The primary message names our own tables and columns; DETAIL, which holds values, is never read. */
     return err_cause(err, ERR_INTERNAL, "postgresql: %s at '%.160s'", state,
                      PQresultErrorField(result, PG_DIAG_INTERNAL_QUERY) ? "in a function" : "statement");
+}
+
+int db_err(const PGconn *conn, const PGresult *result, struct err *err)
+{
+    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    int r = err_of(conn, result, state, err);
+
+    snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", state ? state : "");
+    return r;
 }
 
 static void ignore_notice(void *unused, const PGresult *result)

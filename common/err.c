@@ -32,6 +32,7 @@ int err_set(struct err *err, enum err_code code, const char *text, ...)
 
     err->code = code;
     err->cause[0] = '\0';
+    err->sqlstate[0] = '\0';
     va_start(args, text);
     length = vsnprintf(err->text, sizeof(err->text), text, args);
     va_end(args);

@@ -22,6 +22,7 @@ struct err {
     enum err_code code;
     char text[640];  /* for the user, in the contract's words: crosses HTTP as {"detail": text} */
     char cause[256]; /* for our log: SQLSTATE, curl's words. Never personal data, never crosses HTTP */
+    char sqlstate[6]; /* of PostgreSQL's errors; else empty */
 };
 
 /* Fills *err and returns -code. A longer text is cut. */

@@ -22,6 +22,17 @@ static const char *const words[EVENT_TYPES] = {
     [EVENT_CHECKPOINT] = "docket.checkpoint.v1",
 };
 
+/* Most words begin alike: they are told apart by their lengths first. */
+static const unsigned char lengths[EVENT_TYPES] = {
+#define EVENT(name, type) [EVENT_##name] = sizeof(type) - 1,
+#include "common/event.tbl.h"
+#undef EVENT
+    [EVENT_REPLY_ELIGIBLE] = sizeof("docket.reply.eligible.v1") - 1,
+    [EVENT_REPLY_NOT_ELIGIBLE] = sizeof("docket.reply.not_eligible.v1") - 1,
+    [EVENT_CONFIGURATION_CHANGED] = sizeof("docket.configuration.changed.v1") - 1,
+    [EVENT_CHECKPOINT] = sizeof("docket.checkpoint.v1") - 1,
+};
+
 const char *event_word(enum event_type type)
 {
     return words[type];
@@ -29,10 +40,22 @@ const char *event_word(enum event_type type)
 
 enum event_type event_parse(const char *word)
 {
+    size_t length = word ? strlen(word) : 0;
+
     for (int i = EVENT_UNKNOWN + 1; word && i < EVENT_TYPES; i++)
-        if (!strcmp(words[i], word))
+        if (lengths[i] == length && !memcmp(words[i], word, length))
             return (enum event_type)i;
     return EVENT_UNKNOWN;
+}
+
+bool event_is_lifecycle(enum event_type type)
+{
+    return type > EVENT_UNKNOWN && type < EVENT_REPLY_ELIGIBLE;
+}
+
+bool event_is_reply(enum event_type type)
+{
+    return type == EVENT_REPLY_ELIGIBLE || type == EVENT_REPLY_NOT_ELIGIBLE;
 }
 
 /* A JSON object under way: members are added in order, NULL texts and USEC_NONE become null. */

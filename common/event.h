@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/arena.h"
@@ -14,7 +15,7 @@
 
 enum event_type {
     EVENT_UNKNOWN,
-#define EVENT(name, type) EVENT_##name,
+#define EVENT(name, type) EVENT_##name, /* on docket.lifecycle */
 #include "common/event.tbl.h"
 #undef EVENT
     EVENT_REPLY_ELIGIBLE,     /* on docket.callbacks: "docket.reply.eligible.v1" */
@@ -26,6 +27,8 @@ enum event_type {
 
 const char *event_word(enum event_type type);
 enum event_type event_parse(const char *word); /* EVENT_UNKNOWN for another */
+bool event_is_lifecycle(enum event_type type); /* of the lifecycle topic */
+bool event_is_reply(enum event_type type);     /* of the callbacks topic */
 
 /* A webhook as events name it. kind: "pre_approval", "pre" or "post". connection_id: where a call that is owed goes. These
  * and delivery_id are left out when NULL. */

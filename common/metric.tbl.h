@@ -12,7 +12,7 @@ METRIC(ENDPOINTS_PAUSED,  "docket_endpoints_paused_total",     COUNTER,   "endpo
 METRIC(OUTBOX_OLDEST,     "docket_outbox_oldest_seconds",      GAUGE,     "",                "age of the oldest event not known to be published")
 METRIC(EVENTS_IN,         "docket_events_consumed_total",      COUNTER,   "topic",           "events read")
 METRIC(EVENTS_OUT,        "docket_events_published_total",     COUNTER,   "topic",           "events acknowledged by Kafka")
-METRIC(DEAD_LETTERS,      "docket_dead_letters_total",         COUNTER,   "reason",          "records that could not be understood")
+METRIC(DEAD_LETTERS,      "docket_dead_letters_total",         COUNTER,   "reason",          "records that could not be understood, by why they went to the dead topic")
 METRIC(SETTLED,           "docket_settled_total",              COUNTER,   "",                "events appended by the worker")
 METRIC(SETTLE_DURATION,   "docket_settle_duration_seconds",    HISTOGRAM, "",                "time of one settling transaction")
 METRIC(REPLIES,           "docket_replies_total",              COUNTER,   "verdict,answer",  "replies of webhooks, by what their senders were answered")

@@ -61,8 +61,7 @@ struct ticket {
 
 struct publisher {
     rd_kafka_t *events, *replies; /* replies give up after PUBLISH_REPLY_WAIT, events never */
-    char source[SOURCE_BYTES], lifecycle[TOPIC_BYTES], configuration[TOPIC_BYTES], callbacks[TOPIC_BYTES],
-        dead[TOPIC_BYTES];
+    char source[SOURCE_BYTES], lifecycle[TOPIC_BYTES], configuration[TOPIC_BYTES], callbacks[TOPIC_BYTES];
     pthread_mutex_t lock; /* over everything below */
     struct sent *sent;
     struct seen seen[SEEN_SLOTS];
@@ -238,8 +237,6 @@ static void event_delivered(rd_kafka_t *handle, const rd_kafka_message_t *messag
     struct publisher *publisher = opaque;
 
     (void)handle;
-    if (!ticket)
-        return; /* a dead letter */
     pthread_mutex_lock(&publisher->lock);
     ticket_unlink(publisher, ticket);
     ticket->box->underway--;
@@ -325,7 +322,6 @@ int publisher_new(const struct config *config, const char *program, struct publi
     snprintf(publisher->lifecycle, TOPIC_BYTES, "%s.lifecycle", config->topic_prefix);
     snprintf(publisher->configuration, TOPIC_BYTES, "%s.configuration", config->topic_prefix);
     snprintf(publisher->callbacks, TOPIC_BYTES, "%s.callbacks", config->topic_prefix);
-    snprintf(publisher->dead, TOPIC_BYTES, "%s.dead", config->topic_prefix);
     r = producer_new(config, events, COUNT_OF(events), event_delivered, publisher, &publisher->events, err);
     if (r == 0)
         r = producer_new(config, replies, COUNT_OF(replies), reply_delivered, publisher, &publisher->replies,
@@ -610,25 +606,6 @@ int publish_reply(struct publisher *publisher, const struct publish_reply *reply
         return 0;
     free(ticket);
     return err_cause(err, ERR_UNAVAILABLE, "kafka: %s", rd_kafka_err2name(error));
-}
-
-void publish_dead(struct publisher *publisher, const struct publish_dead *dead)
-{
-    const rd_kafka_message_t *message = dead->message;
-    rd_kafka_headers_t *original = NULL, *headers;
-    char place[256];
-
-    headers = rd_kafka_message_headers(message, &original) == RD_KAFKA_RESP_ERR_NO_ERROR
-                  ? rd_kafka_headers_copy(original)
-                  : rd_kafka_headers_new(2);
-    snprintf(place, sizeof(place), "%s/%d/%lld", rd_kafka_topic_name(message->rkt), (int)message->partition,
-             (long long)message->offset);
-    header_add(headers, "docket_dead_reason", dead->reason);
-    header_add(headers, "docket_dead_place", place);
-    metric_add(METRIC_DEAD_LETTERS, METRIC_LABELS(dead->reason), 1);
-    log_error("event.dead", log_word("reason", dead->reason), log_word("place", place));
-    produce(publisher->events, publisher->dead, message->key, message->key_len, message->payload, message->len,
-            headers, NULL);
 }
 
 /* --- telling ----------------------------------------------------------------------------------------- */

@@ -65,13 +65,6 @@ typedef void publish_done(void *opaque, const struct err *err);
 int publish_reply(struct publisher *publisher, const struct publish_reply *reply, publish_done *done,
                   void *opaque, struct err *err) MUST_CHECK;
 
-/* A record that could not be understood, with its bytes as they came, for `<prefix>.dead`. */
-struct publish_dead {
-    const rd_kafka_message_t *message;
-    const char *reason; /* one word: bad_header, unknown_type, bad_data ... */
-};
-void publish_dead(struct publisher *publisher, const struct publish_dead *dead);
-
 /* Calls what is to be told, waiting up to `wait` for it. How many events are on their way, and how long the oldest
  * has been (0: none): a relay that sees it grow leaves the outbox alone. */
 void publisher_poll(struct publisher *publisher, usec_t wait);

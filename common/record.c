@@ -86,14 +86,14 @@ static int64_t sequence_read(const char *text)
     return number;
 }
 
-void record_event(const struct record *record, struct record_event *ret)
+void record_attributes(const struct record_header *headers, int count, struct record_event *ret)
 {
     const char *chain;
     int next = 0;
 
     memset(ret, 0, sizeof(*ret));
-    for (int i = 0; i < record->header_count; i++) {
-        const struct record_header *header = &record->headers[i];
+    for (int i = 0; i < count; i++) {
+        const struct record_header *header = &headers[i];
         int at = attribute_find(header->name, next);
 
         if (at < 0) {
@@ -108,4 +108,9 @@ void record_event(const struct record *record, struct record_event *ret)
     ret->sequence = sequence_read(ret->attributes[RECORD_SEQUENCE]);
     chain = ret->attributes[RECORD_CHAIN];
     ret->has_chain = chain && digest_parse(chain, strlen(chain), ret->chain) == 0;
+}
+
+void record_event(const struct record *record, struct record_event *ret)
+{
+    record_attributes(record->headers, record->header_count, ret);
 }

@@ -57,5 +57,6 @@ struct record_event {
 
 /* Attributes as they stand; the last one where a header is there twice. */
 void record_event(const struct record *record, struct record_event *ret);
+void record_attributes(const struct record_header *headers, int count, struct record_event *ret);
 
 const char *record_attribute_name(enum record_attribute attribute);

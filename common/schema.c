@@ -3,17 +3,18 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
-#include <math.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/buf.h"
+#include "common/grammar.h"
 #include "common/usec.h"
 
-enum { STRING_CHARS_MAX = 100000, NUMBER_CHARS_MAX = 128 };
+enum { STRING_CHARS_MAX = 100000 };
 enum { KEY_CHARS_MAX = 512 }; /* an index of PostgreSQL takes no row above 2,704 bytes */
 /* RFC 5321 and RFC 1035 */
 enum { EMAIL_CHARS_MAX = 254, EMAIL_LOCAL_CHARS_MAX = 64, DOMAIN_LABEL_CHARS_MAX = 63 };
@@ -70,182 +71,42 @@ void schema_error(struct schema_errors *errors, const struct schema_loc *loc, co
 
 /* --- parsing ---------------------------------------------------------------------------------- */
 
-/*
- * RFC 8259's grammar and nothing else, held against the text before json-c builds from it: json-c
- * alone takes NaN, NUL characters, lone surrogates and more, and which of them depends on its
- * version.
- */
-struct scan {
-    const char *text;
-    size_t length, at; /* where it failed, when it failed */
-    int depth;
-};
+/* Held against the text before json-c builds from it: json-c alone takes NaN, NUL characters, lone surrogates and more,
+ * and which of them depends on its version. */
+static bool scan_value(struct grammar *scan);
 
-static bool scan_value(struct scan *scan);
-
-/* The character there, or 0 at the end: no valid text has a NUL. */
-static char scan_peek(const struct scan *scan)
+static bool scan_member(struct grammar *scan)
 {
-    return scan->at < scan->length ? scan->text[scan->at] : '\0';
-}
-
-static bool scan_char(struct scan *scan, char c)
-{
-    if (scan_peek(scan) != c || !c)
+    grammar_space(scan);
+    if (!grammar_string(scan))
         return false;
-    scan->at++;
-    return true;
-}
-
-static void scan_space(struct scan *scan)
-{
-    while (scan->at < scan->length && memchr(" \t\n\r", scan->text[scan->at], 4))
-        scan->at++;
-}
-
-static bool scan_word(struct scan *scan, const char *word)
-{
-    size_t length = strlen(word);
-
-    if (scan->length - scan->at < length || memcmp(scan->text + scan->at, word, length) != 0)
-        return false;
-    scan->at += length;
-    return true;
-}
-
-static bool scan_digits(struct scan *scan)
-{
-    size_t start = scan->at;
-
-    while (isdigit((unsigned char)scan_peek(scan)))
-        scan->at++;
-    return scan->at > start;
-}
-
-static bool is_finite(const char *number, size_t length)
-{
-    char text[NUMBER_CHARS_MAX + 1];
-
-    if (length > NUMBER_CHARS_MAX)
-        return false;
-    memcpy(text, number, length);
-    text[length] = '\0';
-    return isfinite(strtod(text, NULL));
-}
-
-static bool scan_number(struct scan *scan)
-{
-    size_t start = scan->at;
-
-    scan_char(scan, '-');
-    if (!scan_char(scan, '0') && !scan_digits(scan))
-        return false;
-    if (scan_char(scan, '.') && !scan_digits(scan))
-        return false;
-    if (scan_char(scan, 'e') || scan_char(scan, 'E')) {
-        if (!scan_char(scan, '+'))
-            scan_char(scan, '-');
-        if (!scan_digits(scan))
-            return false;
-    }
-    if (is_finite(scan->text + start, scan->at - start))
-        return true;
-    scan->at = start;
-    return false;
-}
-
-/* "uXXXX" after a backslash. */
-static bool scan_unit(struct scan *scan, unsigned *ret)
-{
-    char digits[5] = { 0 };
-
-    if (!scan_char(scan, 'u') || scan->length - scan->at < 4)
-        return false;
-    memcpy(digits, scan->text + scan->at, 4);
-    if (strspn(digits, "0123456789abcdefABCDEF") != 4)
-        return false;
-    scan->at += 4;
-    *ret = (unsigned)strtoul(digits, NULL, 16);
-    return true;
-}
-
-/* No NUL, as PostgreSQL and C texts cannot hold it; a surrogate only before or after its other
- * half. */
-static bool scan_unicode(struct scan *scan)
-{
-    unsigned unit, low;
-
-    if (!scan_unit(scan, &unit) || unit == 0 || (unit >= 0xdc00 && unit <= 0xdfff))
-        return false;
-    if (unit < 0xd800 || unit > 0xdbff)
-        return true;
-    return scan_char(scan, '\\') && scan_unit(scan, &low) && low >= 0xdc00 && low <= 0xdfff;
-}
-
-static bool scan_escape(struct scan *scan)
-{
-    size_t start = scan->at - 1;
-    char c = scan_peek(scan);
-
-    if (c == 'u') {
-        if (scan_unicode(scan))
-            return true;
-        scan->at = start;
-        return false;
-    }
-    if (!c || !strchr("\"\\/bfnrt", c))
-        return false;
-    scan->at++;
-    return true;
-}
-
-static bool scan_string(struct scan *scan)
-{
-    if (!scan_char(scan, '"'))
-        return false;
-    while (!scan_char(scan, '"')) {
-        if ((unsigned char)scan_peek(scan) < 0x20)
-            return false; /* the end of the text, too */
-        if (scan_char(scan, '\\')) {
-            if (!scan_escape(scan))
-                return false;
-        } else {
-            scan->at++;
-        }
-    }
-    return true;
-}
-
-static bool scan_member(struct scan *scan)
-{
-    scan_space(scan);
-    if (!scan_string(scan))
-        return false;
-    scan_space(scan);
-    return scan_char(scan, ':') && scan_value(scan);
+    grammar_space(scan);
+    return grammar_char(scan, ':') && scan_value(scan);
 }
 
 /* What stands between brackets, after the opening one. */
-static bool scan_items(struct scan *scan, char end, bool (*item)(struct scan *))
+static bool scan_items(struct grammar *scan, char end, bool (*item)(struct grammar *))
 {
     if (++scan->depth > SCHEMA_DEPTH_MAX)
         return false;
-    scan_space(scan);
-    if (!scan_char(scan, end)) {
+    grammar_space(scan);
+    if (!grammar_char(scan, end)) {
         do {
             if (!item(scan))
                 return false;
-        } while (scan_char(scan, ','));
-        if (!scan_char(scan, end))
+        } while (grammar_char(scan, ','));
+        if (!grammar_char(scan, end))
             return false;
     }
     scan->depth--;
     return true;
 }
 
-static bool scan_one(struct scan *scan)
+static bool scan_one(struct grammar *scan)
 {
-    switch (scan_peek(scan)) {
+    double number;
+
+    switch (grammar_peek(scan)) {
     case '{':
         scan->at++;
         return scan_items(scan, '}', scan_member);
@@ -253,24 +114,24 @@ static bool scan_one(struct scan *scan)
         scan->at++;
         return scan_items(scan, ']', scan_value);
     case '"':
-        return scan_string(scan);
+        return grammar_string(scan);
     case 't':
-        return scan_word(scan, "true");
+        return grammar_word(scan, "true");
     case 'f':
-        return scan_word(scan, "false");
+        return grammar_word(scan, "false");
     case 'n':
-        return scan_word(scan, "null");
+        return grammar_word(scan, "null");
     default:
-        return scan_number(scan);
+        return grammar_number(scan, &number);
     }
 }
 
-static bool scan_value(struct scan *scan)
+static bool scan_value(struct grammar *scan)
 {
-    scan_space(scan);
+    grammar_space(scan);
     if (!scan_one(scan))
         return false;
-    scan_space(scan);
+    grammar_space(scan);
     return true;
 }
 
@@ -293,10 +154,24 @@ static size_t utf8_step(const unsigned char *bytes, size_t length)
     return size;
 }
 
+/* How many bytes from the start are ASCII, as far as eights of them tell. */
+static size_t ascii_span(const char *bytes, size_t length)
+{
+    size_t at = 0;
+    uint64_t eight;
+
+    for (; length - at >= sizeof(eight); at += sizeof(eight)) {
+        memcpy(&eight, bytes + at, sizeof(eight));
+        if (eight & 0x8080808080808080u)
+            break;
+    }
+    return at;
+}
+
 /* How many bytes from the start are UTF-8. */
 static size_t utf8_span(const char *bytes, size_t length)
 {
-    size_t at = 0, step;
+    size_t at = ascii_span(bytes, length), step;
 
     for (; at < length; at += step) {
         step = utf8_step((const unsigned char *)bytes + at, length - at);
@@ -320,7 +195,7 @@ static size_t utf8_count(const char *bytes, size_t length)
     return count;
 }
 
-static bool scan_text(struct scan *scan)
+static bool scan_text(struct grammar *scan)
 {
     size_t valid = utf8_span(scan->text, scan->length);
 
@@ -349,7 +224,7 @@ static json_object *build(const char *text, size_t length)
 int schema_parse(const char *text, size_t length, json_object **ret, struct schema_errors *errors)
 {
     struct schema_loc body = { .name = "body" }, position = { .parent = &body };
-    struct scan scan = { .text = text, .length = length };
+    struct grammar scan = { .text = text, .length = length };
 
     if (length < INT_MAX && scan_text(&scan)) {
         *ret = build(text, length);

@@ -541,9 +541,11 @@ static void on_tick(uv_timer_t *timer)
     if (chores->stopping || !pipe_is_up(chores->pipe))
         return;
     arena_clear(chores->arena); /* groups copied theirs when they were sent */
+    renew(chores);
+    if (intake_is_careful(chores->intake))
+        return; /* whatever kills the worker now is to be an event */
     park(chores);
     tasks(chores);
-    renew(chores);
     timers(chores);
     sweep(chores);
     relay(chores);

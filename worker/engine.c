@@ -12,6 +12,7 @@
 #include "worker/payload.h"
 #include "worker/plan.h"
 #include "worker/retry.h"
+#include "worker/trigger.h"
 
 enum { ANSWER_KEPT_BYTES = 4096, TRIES_MAX = 100 };
 
@@ -115,6 +116,7 @@ static void look_again(struct engine *engine, struct work *work)
 {
     if (work->tries > TRIES_MAX) {
         log_error("engine.lost_too_often", log_id("request", work->request_id));
+        work_fail(work, DEAD_INTERNAL, "others were faster each time");
         return;
     }
     work_open(work);
@@ -490,6 +492,8 @@ static struct job *job_make(struct engine *engine, const struct work *work, cons
 
 static void task_begin(struct engine *engine, struct work *work, const struct task *task)
 {
+    if (intake_is_careful(engine->intake))
+        return; /* its lease ends, and it is begun when nobody is watched any more */
     if (work->has_key)
         execute_submit(engine->execute, job_make(engine, work, task));
     else
@@ -734,6 +738,24 @@ void engine_take_job(void *context, struct job *job)
 
 /* --- deliveries -------------------------------------------------------------------------------------- */
 
+static int on_prepare(void *context, struct call *call, struct curl_slist **headers, const char **body,
+                      size_t *length, struct err *err);
+static void on_parked(void *context, struct call *call, usec_t due_at);
+
+/* While events are handled with care none waits for an endpoint: what is sent is made, as that may be what kills, and
+ * the call is left to the clock. */
+static void call_later(struct engine *engine, struct call *call)
+{
+    struct curl_slist *headers; /* the work's arena's, like the body */
+    const char *body;
+    size_t length;
+    struct err err;
+
+    if (on_prepare(engine, call, &headers, &body, &length, &err) < 0)
+        log_err("engine.not_sendable", &err, log_id("request", call->work->request_id));
+    on_parked(engine, call, usec_now());
+}
+
 static void do_call(struct engine *engine, struct work *work, const struct plan_step *step)
 {
     struct call *call = arena_new_of(work->arena, struct call);
@@ -741,8 +763,12 @@ static void do_call(struct engine *engine, struct work *work, const struct plan_
     call->work = work;
     call->delivery = step->delivery;
     call->webhook = step->webhook;
+    call->started_at = usec_now();
     work_open(work);
-    dispatch_submit(engine->dispatch, call);
+    if (intake_is_careful(engine->intake))
+        call_later(engine, call);
+    else
+        dispatch_submit(engine->dispatch, call);
 }
 
 static struct settle_item *delivery_item(struct work *work, enum settle_kind kind, const struct delivery *delivery,
@@ -915,19 +941,35 @@ static void plan_work(struct engine *engine, const struct work *work)
     }
 }
 
+/* An event is on record before it is on the topic: one that is not is of a database that is no more, or never was. */
+static bool is_unknown(struct work *work)
+{
+    if (!work->request) {
+        log_warn("engine.unknown_request", log_id("request", work->request_id));
+        work_fail(work, DEAD_UNKNOWN_REQUEST, "its request is not in the database");
+        return true;
+    }
+    if (work->kind != WORK_EVENT || work->seq <= work->request->seq)
+        return false;
+    log_warn("engine.unknown_event", log_id("request", work->request_id), log_number("seq", work->seq));
+    work_fail(work, DEAD_UNKNOWN_EVENT, "ce_sequence is beyond what the database has");
+    return true;
+}
+
 void engine_take(void *context, struct work *work)
 {
     struct engine *engine = context;
 
-    if (work->request && work->job && !work->job_settled) {
+    TRIGGER_NOW(work);
+    if (is_unknown(work)) {
+        /* told by it */
+    } else if (work->job && !work->job_settled) {
         work->job_settled = true;
         settle_job(engine, work);
-    } else if (work->request) {
+    } else {
         open_identity_keys(engine, work);
         plan_work(engine, work);
         carry_out(engine, work);
-    } else {
-        log_warn("engine.unknown_request", log_id("request", work->request_id));
     }
     work_close(work);
 }

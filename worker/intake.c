@@ -1,7 +1,6 @@
 #include "worker/intake.h"
 
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,28 +10,37 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/metric.h"
-#include "worker/offsets.h"
+#include "worker/burial.h"
 #include "worker/plan.h"
+#include "worker/reread.h"
+#include "worker/share.h"
+#include "worker/trigger.h"
 
 enum {
     READ_MESSAGES = 512,   /* from the queue at once */
     FETCH_WORKS = 512,     /* looked up at once */
     ACTIVE_WORKS = 4096,   /* looked up and not over: what may wait for its call */
     TICK_MS = 50,
-    COMMIT_MS = 250,
-    CALLBACK_BYTES = 65536,
-    COUNT_PATIENCE_MS = 2000,
     OVERTAKEN_SLOTS = 16384,
     OWN_MS = 500,          /* how long it may take to overtake an event of its own */
+    CARE_IDLE_MS = 10000,  /* with care: nothing came for so long, so nothing will */
 };
 
-struct partition {
-    char topic[192];
-    int32_t number;
-    struct offsets *offsets;
-    bool paused, given_up; /* given_up: another worker has it; freed with its last work */
+/* An event between two readings of its record, or on its way to the dead topic. Its offset is held meanwhile. */
+struct stray {
     struct intake *intake;
-    struct partition *next;
+    struct partition *partition;
+    uint64_t ticket;
+    int64_t offset;
+    int faults;
+};
+
+/* Reading with care (share.h). */
+struct care {
+    rd_kafka_message_t *message; /* read, and not yet noted */
+    struct partition *partition; /* its */
+    bool noting, underway;       /* the note is on its way; its event is being handled */
+    usec_t idle_since;           /* monotonic */
 };
 
 /* How far this worker itself has brought a request: events before that one ask for nothing any more. Each slot is
@@ -53,11 +61,15 @@ struct intake {
     rd_kafka_t *consumer;
     rd_kafka_queue_t *queue;
     char lifecycle[192], callbacks[192];
+    struct share *share;
+    struct arrival_reader *reader;
+    struct burial *burial;
+    int rereads; /* under way */
+    struct care care;
+    rd_kafka_queue_t *notes; /* where care's commits are told */
     int wake[2]; /* librdkafka writes, the loop reads */
     uv_poll_t *ready;
     uv_timer_t *tick;
-    usec_t committed_at;
-    struct partition *partitions;
     struct work_queue soon, first_steps; /* not looked up yet */
     struct work_queue own; /* events that this worker has put there: it is likely to overtake them in a moment */
     int active, underway;                /* looked up; in all */
@@ -69,212 +81,64 @@ struct intake {
     int64_t wanted_version;
     uv_work_t reload;
     const struct catalog *reloaded;
-    int assigned, partition_count; /* of the lifecycle topic: this worker's, all; 0: not known */
-    bool counting;
-    uv_work_t count;
-    int counted;
     struct overtaken overtaken[OVERTAKEN_SLOTS];
 };
 
 static void fetch(struct intake *intake);
 
-/* --- partitions -------------------------------------------------------------------------------------- */
+/* --- the end of an event ----------------------------------------------------------------------------- */
 
-static struct partition *partition_of(struct intake *intake, const char *topic, int32_t number)
+static void event_settled(struct intake *intake, struct partition *partition, uint64_t ticket)
 {
-    struct partition *partition = intake->partitions;
-
-    while (partition && (partition->given_up || partition->number != number || strcmp(partition->topic, topic)))
-        partition = partition->next;
-    if (partition)
-        return partition;
-    partition = calloc(1, sizeof(*partition));
-    if (!partition)
-        abort();
-    snprintf(partition->topic, sizeof(partition->topic), "%s", topic);
-    partition->number = number;
-    partition->offsets = offsets_new();
-    partition->intake = intake;
-    partition->next = intake->partitions;
-    intake->partitions = partition;
-    return partition;
+    intake->underway--;
+    share_done(partition, ticket);
 }
 
-static void partition_free(struct intake *intake, struct partition *partition)
-{
-    struct partition **link = &intake->partitions;
+static void event_refused(struct intake *intake, struct partition *partition, const struct work *work);
 
-    while (*link != partition)
-        link = &(*link)->next;
-    *link = partition->next;
-    offsets_free(partition->offsets);
-    free(partition);
-}
-
-/* What is settled of one partition (NULL: of all), to Kafka. */
-static void commit(struct intake *intake, const struct partition *only, bool wait)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
-
-    for (struct partition *partition = intake->partitions; partition; partition = partition->next) {
-        int64_t position;
-
-        if (partition->given_up || (only && partition != only) ||
-            !offsets_position(partition->offsets, &position))
-            continue;
-        rd_kafka_topic_partition_list_add(list, partition->topic, partition->number)->offset = position;
-    }
-    if (list->cnt)
-        rd_kafka_commit(intake->consumer, list, !wait);
-    rd_kafka_topic_partition_list_destroy(list);
-}
+/* Each work of an event has this for its source. */
+struct origin {
+    struct intake *intake;
+    struct partition *partition;
+};
 
 static void event_over(struct work *work, void *source)
 {
-    struct partition *partition = source;
-    struct intake *intake = partition->intake;
+    const struct origin *origin = source;
+    struct intake *intake = origin->intake;
 
-    intake->underway--;
     if (intake->closed)
-        return; /* it ends with the program, not because it was settled */
-    offsets_done(partition->offsets, work->ticket);
-    if (partition->given_up && !offsets_underway(partition->offsets))
-        partition_free(intake, partition);
-}
-
-static void give_up(struct intake *intake, const rd_kafka_topic_partition_list_t *partitions)
-{
-    for (int i = 0; i < partitions->cnt && !intake->closed; i++) {
-        struct partition *partition =
-            partition_of(intake, partitions->elems[i].topic, partitions->elems[i].partition);
-
-        commit(intake, partition, true);
-        partition->given_up = true;
-        if (!offsets_underway(partition->offsets))
-            partition_free(intake, partition);
-    }
-}
-
-/* How many there are in all is asked of the broker, which takes its time. */
-static void count_blocking(uv_work_t *count)
-{
-    struct intake *intake = count->data;
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(intake->consumer, intake->lifecycle, NULL);
-    const struct rd_kafka_metadata *metadata;
-
-    intake->counted = 0;
-    if (topic && !rd_kafka_metadata(intake->consumer, 0, topic, &metadata, COUNT_PATIENCE_MS)) {
-        if (metadata->topic_cnt == 1)
-            intake->counted = metadata->topics[0].partition_cnt;
-        rd_kafka_metadata_destroy(metadata);
-    }
-    if (topic)
-        rd_kafka_topic_destroy(topic);
-}
-
-static void count_done(uv_work_t *count, int status)
-{
-    struct intake *intake = count->data;
-
-    (void)status;
-    intake->counting = false;
-    if (intake->counted)
-        intake->partition_count = intake->counted;
-}
-
-static void count_partitions(struct intake *intake)
-{
-    if (intake->counting || intake->stopping)
-        return;
-    intake->counting = true;
-    intake->count.data = intake;
-    uv_queue_work(intake->loop, &intake->count, count_blocking, count_done);
+        intake->underway--; /* it ends with the program, not because it was settled */
+    else if (work->dead != DEAD_NONE && !origin->partition->given_up)
+        event_refused(intake, origin->partition, work);
+    else
+        event_settled(intake, origin->partition, work->ticket);
 }
 
 double intake_share(const struct intake *intake)
 {
-    if (!intake->partition_count)
-        return 0;
-    return intake->assigned < intake->partition_count ? (double)intake->assigned / intake->partition_count : 1;
+    return share_part(intake->share);
 }
 
-static int lifecycle_count(const struct intake *intake, const rd_kafka_topic_partition_list_t *partitions)
-{
-    int count = 0;
-
-    for (int i = 0; i < partitions->cnt; i++)
-        count += !strcmp(partitions->elems[i].topic, intake->lifecycle);
-    return count;
-}
+static void care_drop(struct intake *intake);
 
 static void on_rebalance(rd_kafka_t *consumer, rd_kafka_resp_err_t error,
                          rd_kafka_topic_partition_list_t *partitions, void *opaque)
 {
     struct intake *intake = opaque;
 
+    (void)consumer;
+    care_drop(intake);
     if (error == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         log_info("intake.assigned", log_number("partitions", partitions->cnt));
-        intake->assigned = lifecycle_count(intake, partitions);
-        count_partitions(intake);
-        rd_kafka_assign(consumer, partitions);
-        return;
+        share_assign(intake->share, partitions);
+    } else {
+        log_info("intake.revoked", log_number("partitions", partitions->cnt));
+        share_revoke(intake->share);
     }
-    log_info("intake.revoked", log_number("partitions", partitions->cnt));
-    intake->assigned = 0;
-    give_up(intake, partitions);
-    rd_kafka_assign(consumer, NULL);
 }
 
 /* --- reading ----------------------------------------------------------------------------------------- */
-
-static const char *header_text(const rd_kafka_headers_t *headers, const char *name, struct arena *arena)
-{
-    const void *value;
-    size_t length;
-
-    if (!headers || rd_kafka_header_get_last(headers, name, &value, &length) || !value || length > 512)
-        return NULL;
-    return arena_strndup(arena, value, length);
-}
-
-/* Of a reply's data only the webhook matters; the type says which verdict. */
-static const char *reply_webhook(const rd_kafka_message_t *message, struct arena *arena)
-{
-    json_tokener *tokener;
-    json_object *data, *member;
-    const char *id = NULL;
-
-    if (!message->payload || message->len > CALLBACK_BYTES)
-        return NULL;
-    tokener = json_tokener_new_ex(8);
-    data = json_tokener_parse_ex(tokener, message->payload, (int)message->len);
-    json_tokener_free(tokener);
-    if (json_object_is_type(data, json_type_object) && json_object_object_get_ex(data, "webhook_id", &member) &&
-        json_object_is_type(member, json_type_string))
-        id = arena_strdup(arena, json_object_get_string(member));
-    json_object_put(data);
-    return id;
-}
-
-static struct work *read_reply(const rd_kafka_message_t *message, enum event_type type, const char *request_id,
-                               const char **why)
-{
-    struct work *work;
-
-    if (type != EVENT_REPLY_ELIGIBLE && type != EVENT_REPLY_NOT_ELIGIBLE) {
-        *why = "unknown_type";
-        return NULL;
-    }
-    work = work_new(WORK_REPLY, request_id, event_over, NULL);
-    work->eligible = type == EVENT_REPLY_ELIGIBLE;
-    work->webhook_id = reply_webhook(message, work->arena);
-    if (work->webhook_id)
-        return work;
-    *why = "bad_data";
-    work->over = NULL;
-    work_close(work);
-    return NULL;
-}
 
 static struct overtaken *overtaken_slot(struct intake *intake, const char *request_id)
 {
@@ -309,71 +173,174 @@ static bool is_own(struct intake *intake, const struct work *work)
            !strcmp(overtaken->request_id, work->request_id);
 }
 
-static struct work *read_event(struct intake *intake, const rd_kafka_headers_t *headers, enum event_type type,
-                               const char *request_id, const char **why)
+/* NULL when there is nothing to do for it here. */
+static struct work *event_work(struct intake *intake, const struct arrival_event *event)
 {
-    const char *sequence = header_text(headers, "ce_sequence", intake->scratch);
     struct work *work;
-    int64_t seq;
 
-    if (type == EVENT_UNKNOWN)
-        *why = "unknown_type";
-    else if (!sequence)
-        *why = "bad_header";
-    if (*why)
+    if (event_is_reply(event->type)) {
+        work = work_new(WORK_REPLY, event->request_id, event_over, NULL);
+        work->eligible = event->type == EVENT_REPLY_ELIGIBLE;
+        work->webhook_id = arena_strdup(work->arena, event->webhook_id);
+        return work;
+    }
+    publish_seen(intake->publisher, event->request_id, event->seq);
+    if (!plan_concerns(event->type) || is_overtaken(intake, event->type, event->request_id, event->seq))
         return NULL;
-    seq = strtoll(sequence, NULL, 10);
-    publish_seen(intake->publisher, request_id, seq);
-    if (!plan_concerns(type) || is_overtaken(intake, type, request_id, seq))
-        return NULL; /* nothing to do for it here */
-    work = work_new(WORK_EVENT, request_id, event_over, NULL);
-    work->type = type;
-    work->seq = seq;
-    work->first_step = type == EVENT_PRE_APPROVAL_REQUESTED;
+    work = work_new(WORK_EVENT, event->request_id, event_over, NULL);
+    work->type = event->type;
+    work->seq = event->seq;
+    work->first_step = event->type == EVENT_PRE_APPROVAL_REQUESTED;
     return work;
 }
 
-static void read_message(struct intake *intake, const rd_kafka_message_t *message)
+static void work_queue(struct intake *intake, struct work *work)
 {
-    struct partition *partition =
-        partition_of(intake, rd_kafka_topic_name(message->rkt), message->partition);
-    uint64_t ticket = offsets_add(partition->offsets, message->offset);
-    bool is_reply = !strcmp(partition->topic, intake->callbacks);
-    struct arena *arena = intake->scratch;
-    rd_kafka_headers_t *headers = NULL;
-    const char *why = NULL, *request_id = NULL;
-    enum event_type type;
-    struct work *work = NULL;
-
-    metric_add(METRIC_EVENTS_IN, METRIC_LABELS(partition->topic), 1);
-    arena_clear(arena);
-    rd_kafka_message_headers(message, &headers);
-    type = event_parse(header_text(headers, "ce_type", arena));
-    if (message->key && message->key_len && message->key_len < 128)
-        request_id = arena_strndup(arena, message->key, message->key_len);
-    if (!request_id)
-        why = "bad_key";
-    else if (is_reply)
-        work = read_reply(message, type, request_id, &why);
-    else
-        work = read_event(intake, headers, type, request_id, &why);
-    if (!work) {
-        if (why)
-            publish_dead(intake->publisher, &(struct publish_dead){ message, why });
-        offsets_done(partition->offsets, ticket);
-        return;
-    }
-    work->source = partition;
-    work->ticket = ticket;
-    work->cause = header_text(headers, "ce_id", work->arena);
-    work->traceparent = header_text(headers, "ce_traceparent", work->arena);
-    intake->underway++;
     work->since = usec_monotonic();
-    if (is_own(intake, work))
+    if (is_own(intake, work) && !intake_is_careful(intake))
         work_push(&intake->own, work);
     else
         work_push(work->first_step ? &intake->first_steps : &intake->soon, work);
 }
+
+static struct place place_of(const struct partition *partition, int64_t offset)
+{
+    struct place place = { .partition = partition->number, .offset = offset };
+
+    snprintf(place.topic, sizeof(place.topic), "%s", partition->topic);
+    return place;
+}
+
+static struct stray *stray_new(struct intake *intake, struct partition *partition, uint64_t ticket, int64_t offset,
+                               int faults)
+{
+    struct stray *stray = malloc(sizeof(*stray));
+
+    if (!stray)
+        abort();
+    *stray = (struct stray){ intake, partition, ticket, offset, faults };
+    return stray;
+}
+
+static void on_buried(void *context, void *token)
+{
+    struct stray *stray = token;
+
+    event_settled(context, stray->partition, stray->ticket);
+    free(stray);
+}
+
+/* The event is under way until Kafka has its record on the dead topic. message NULL: to be read again. */
+static void bury(struct intake *intake, struct stray *stray, rd_kafka_message_t *message, enum dead_reason reason,
+                 const char *detail, const char *sqlstate)
+{
+    burial_bury(intake->burial,
+                &(struct burial_case){ .place = place_of(stray->partition, stray->offset),
+                                       .reason = reason,
+                                       .detail = detail,
+                                       .sqlstate = sqlstate,
+                                       .token = stray },
+                message);
+}
+
+/* From its record to a work, or to the dead topic, or to nothing. It counts as under way. */
+static void take_message(struct intake *intake, const struct stray *of, rd_kafka_message_t *message)
+{
+    struct partition *partition = of->partition;
+    bool is_reply = !strcmp(partition->topic, intake->callbacks);
+    struct arrival_refusal refusal;
+    struct arrival_event event;
+    struct arrival record;
+    struct origin *origin;
+    struct work *work;
+
+    arena_clear(intake->scratch);
+    record = arrival_of(message, intake->scratch);
+    TRIGGER(&record, "read");
+    if (!arrival_read(intake->reader, is_reply ? ARRIVAL_CALLBACKS : ARRIVAL_LIFECYCLE, &record, intake->scratch, &event,
+                     &refusal)) {
+        bury(intake, stray_new(intake, partition, of->ticket, of->offset, of->faults), message, refusal.reason,
+             refusal.detail, NULL);
+        return;
+    }
+    work = event_work(intake, &event);
+    if (!work) {
+        event_settled(intake, partition, of->ticket);
+        return;
+    }
+    origin = arena_new_of(work->arena, struct origin);
+    *origin = (struct origin){ intake, partition };
+    work->source = origin;
+    work->ticket = of->ticket;
+    work->offset = of->offset;
+    work->faults = of->faults;
+    work->cause = arena_strdup(work->arena, event.id);
+    work->traceparent = arena_strdup(work->arena, event.traceparent);
+    TRIGGER_LATER(&record, work);
+    work_queue(intake, work);
+}
+
+static void read_message(struct intake *intake, rd_kafka_message_t *message)
+{
+    struct partition *partition =
+        share_partition(intake->share, rd_kafka_topic_name(message->rkt), message->partition);
+
+    metric_add(METRIC_EVENTS_IN, METRIC_LABELS(partition->topic), 1);
+    intake->underway++;
+    take_message(
+        intake,
+        &(struct stray){ intake, partition, offsets_add(partition->offsets, message->offset), message->offset, 0 },
+        message);
+}
+
+/* --- what failed ------------------------------------------------------------------------------------- */
+
+static void read_stray(struct intake *intake, struct stray *stray);
+
+static void on_reread(void *context, rd_kafka_message_t *message, const struct err *err)
+{
+    struct stray *stray = context;
+    struct intake *intake = stray->intake;
+
+    intake->rereads--;
+    if (intake->closed || intake->stopping)
+        intake->underway--; /* its offset is not committed: the next one reads it */
+    else if (stray->partition->given_up)
+        event_settled(intake, stray->partition, stray->ticket);
+    else if (message)
+        take_message(intake, stray, message);
+    else if (err->code == ERR_GONE)
+        bury(intake, TAKE(stray), NULL, DEAD_INTERNAL, "its topic has it no more", NULL);
+    else
+        read_stray(intake, TAKE(stray));
+    free(stray);
+}
+
+static void read_stray(struct intake *intake, struct stray *stray)
+{
+    struct place place = place_of(stray->partition, stray->offset);
+
+    intake->rereads++;
+    reread_begin(intake->loop, intake->config, &place, on_reread, stray);
+}
+
+/* A fault of our own may have been the moment's: the first time, all of it is done once more. */
+static void event_refused(struct intake *intake, struct partition *partition, const struct work *work)
+{
+    struct stray *stray = stray_new(intake, partition, work->ticket, work->offset, work->faults + 1);
+    struct place place = place_of(partition, work->offset);
+    char text[PLACE_BYTES];
+
+    if (work->dead != DEAD_INTERNAL || work->faults > 0) {
+        bury(intake, stray, NULL, work->dead, work->dead_detail, work->sqlstate);
+        return;
+    }
+    log_warn("event.failed", log_word("detail", work->dead_detail), log_word("sqlstate", work->sqlstate),
+             log_word("place", place_print(&place, text)));
+    read_stray(intake, stray);
+}
+
+/* --- reading ahead ----------------------------------------------------------------------------------- */
 
 /* Those that this worker went on from by now are over; one that it did not is looked at like any other. */
 static void pass_own(struct intake *intake, usec_t now)
@@ -393,30 +360,13 @@ static void pass_own(struct intake *intake, usec_t now)
     }
 }
 
-static void pause_partitions(struct intake *intake, bool pause)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
-
-    for (struct partition *partition = intake->partitions; partition; partition = partition->next) {
-        if (partition->given_up || partition->paused == pause || strcmp(partition->topic, intake->lifecycle))
-            continue;
-        rd_kafka_topic_partition_list_add(list, partition->topic, partition->number);
-        partition->paused = pause;
-    }
-    if (list->cnt && pause)
-        rd_kafka_pause_partitions(intake->consumer, list);
-    else if (list->cnt)
-        rd_kafka_resume_partitions(intake->consumer, list);
-    rd_kafka_topic_partition_list_destroy(list);
-}
-
 /* The lifecycle topic waits while enough is under way; replies never do, but for the last resort below. */
 static void hold_back(struct intake *intake)
 {
     if (intake->underway >= intake->config->intake_events)
-        pause_partitions(intake, true);
+        share_pause(intake->share, true);
     else if (intake->underway < intake->config->intake_events / 2)
-        pause_partitions(intake, false);
+        share_pause(intake->share, false);
 }
 
 /* After a fatal one (another process has this worker's name, say) the consumer reads nothing ever again. */
@@ -429,26 +379,141 @@ static void read_error(struct intake *intake, rd_kafka_resp_err_t error)
         intake->broken = true;
 }
 
+static void take_any(struct intake *intake, rd_kafka_message_t *message)
+{
+    if (!message->err)
+        read_message(intake, message);
+    else
+        read_error(intake, message->err);
+    rd_kafka_message_destroy(message);
+}
+
+/* --- reading with care ------------------------------------------------------------------------------- */
+
+static void wake(const struct intake *intake)
+{
+    if (write(intake->wake[1], "n", 1) < 0) {
+        /* full: there is enough to wake it */
+    }
+}
+
+/* Nothing of what it read with care is its own any more. */
+static void care_drop(struct intake *intake)
+{
+    if (intake->care.message)
+        rd_kafka_message_destroy(intake->care.message);
+    intake->care = (struct care){ 0 };
+}
+
+/* An event is over: the next one may be read. */
+static void on_share_over(void *context, struct partition *partition)
+{
+    struct intake *intake = context;
+
+    if (!intake->care.underway || partition->given_up)
+        return;
+    intake->care.underway = false;
+    intake->care.idle_since = usec_monotonic();
+    if (!share_windows(intake->share))
+        share_end_care(intake->share);
+    wake(intake);
+}
+
+/* It is written down: now it may kill us. */
+static void care_begin(struct intake *intake)
+{
+    rd_kafka_message_t *message = TAKE(intake->care.message);
+    struct partition *partition = intake->care.partition;
+
+    intake->care.underway = true;
+    if (share_is_deadly(partition, message->offset)) {
+        intake->underway++;
+        bury(intake,
+             stray_new(intake, partition, offsets_add(partition->offsets, message->offset), message->offset, 0), message,
+             DEAD_INTERNAL, "workers died at it", NULL);
+    } else {
+        read_message(intake, message);
+    }
+    rd_kafka_message_destroy(message);
+}
+
+static void on_noted(rd_kafka_t *consumer, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *offsets,
+                     void *opaque)
+{
+    struct intake *intake = opaque;
+
+    (void)consumer;
+    (void)offsets;
+    intake->care.noting = false;
+    if (!intake->care.message || intake->closed)
+        return; /* it is another's by now */
+    if (error)
+        log_warn("care.not_noted", log_word("cause", rd_kafka_err2name(error))); /* the next turn tries again */
+    else
+        care_begin(intake);
+}
+
+static void care_note(struct intake *intake)
+{
+    struct care *care = &intake->care;
+
+    care->noting = share_note(intake->share, care->partition, care->message->offset, intake->notes, on_noted, intake);
+}
+
+static void care_take(struct intake *intake, rd_kafka_message_t *message)
+{
+    if (message->err || !intake_is_careful(intake)) { /* partitions may have been revoked on the way to it */
+        take_any(intake, message);
+        return;
+    }
+    intake->care.message = message;
+    intake->care.partition =
+        share_partition(intake->share, rd_kafka_topic_name(message->rkt), message->partition);
+    care_note(intake);
+}
+
+/* What could have killed a reader before may also have been deleted, or be no event at all. */
+static void care_idle(struct intake *intake)
+{
+    usec_t now = usec_monotonic();
+
+    /* The configuration is read first, so that nobody is blamed for it. */
+    if (!intake->care.idle_since || !intake->catalog || share_is_claiming(intake->share))
+        intake->care.idle_since = now;
+    else if (now - intake->care.idle_since > CARE_IDLE_MS * USEC_PER_MS)
+        share_end_care(intake->share);
+}
+
+static void read_with_care(struct intake *intake)
+{
+    rd_kafka_message_t *message;
+
+    if (!intake_is_careful(intake) || intake->care.underway || intake->care.noting || intake->stopping)
+        return;
+    if (intake->care.message)
+        care_note(intake);
+    else if (intake->catalog && rd_kafka_consume_batch_queue(intake->queue, 0, &message, 1) == 1)
+        care_take(intake, message);
+    else
+        care_idle(intake);
+}
+
 static void read_messages(struct intake *intake)
 {
     rd_kafka_message_t *messages[READ_MESSAGES];
     ssize_t count;
 
     /* Twice the bound is reached only when PostgreSQL is away: what isn't read stays on the topic. */
-    while (!intake->stopping && intake->underway < 2 * intake->config->intake_events) {
+    while (!intake->stopping && !intake_is_careful(intake) && intake->underway < 2 * intake->config->intake_events) {
         count = rd_kafka_consume_batch_queue(intake->queue, 0, messages, READ_MESSAGES);
-        for (ssize_t i = 0; i < count; i++) {
-            if (!messages[i]->err)
-                read_message(intake, messages[i]);
-            else
-                read_error(intake, messages[i]->err);
-            rd_kafka_message_destroy(messages[i]);
-        }
+        for (ssize_t i = 0; i < count; i++)
+            take_any(intake, messages[i]);
         if (count < READ_MESSAGES)
             break;
         hold_back(intake);
     }
     hold_back(intake);
+    read_with_care(intake);
     fetch(intake);
 }
 
@@ -462,23 +527,21 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     while (read(intake->wake[0], bytes, sizeof(bytes)) == sizeof(bytes))
         ;
     publisher_poll(intake->publisher, 0);
+    burial_poll(intake->burial);
+    rd_kafka_queue_poll_callback(intake->notes, 0);
     read_messages(intake);
 }
 
 static void on_tick(uv_timer_t *timer)
 {
     struct intake *intake = timer->data;
-    usec_t now = usec_monotonic();
 
     publisher_poll(intake->publisher, 0);
-    pass_own(intake, now);
+    burial_poll(intake->burial);
+    rd_kafka_queue_poll_callback(intake->notes, 0);
+    pass_own(intake, usec_monotonic());
     read_messages(intake);
-    if (now - intake->committed_at > COMMIT_MS * USEC_PER_MS) {
-        intake->committed_at = now;
-        commit(intake, NULL, false);
-        if (intake->assigned && !intake->partition_count)
-            count_partitions(intake); /* the broker did not answer */
-    }
+    share_turn(intake->share);
 }
 
 /* --- looking up -------------------------------------------------------------------------------------- */
@@ -624,7 +687,12 @@ bool intake_is_idle(const struct intake *intake)
 
 bool intake_is_reading(const struct intake *intake)
 {
-    return intake->reloading || intake->counting;
+    return intake->reloading || intake->rereads || share_is_busy(intake->share) || burial_is_reading(intake->burial);
+}
+
+bool intake_is_careful(const struct intake *intake)
+{
+    return share_windows(intake->share) > 0;
 }
 
 /* --- birth and end ----------------------------------------------------------------------------------- */
@@ -674,6 +742,7 @@ static int consumer_new(struct intake *intake, struct err *err)
     rd_kafka_conf_set_opaque(conf, intake);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     intake->consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
+    share_connect(intake->share, intake->consumer);
     if (intake->consumer)
         return 0;
     rd_kafka_conf_destroy(conf);
@@ -697,6 +766,8 @@ static void watch(struct intake *intake)
 {
     intake->queue = rd_kafka_queue_get_consumer(intake->consumer);
     rd_kafka_queue_io_event_enable(intake->queue, intake->wake[1], "c", 1);
+    intake->notes = rd_kafka_queue_new(intake->consumer);
+    rd_kafka_queue_io_event_enable(intake->notes, intake->wake[1], "o", 1);
     publisher_notify(intake->publisher, intake->wake[1]);
     uv_poll_init(intake->loop, intake->ready, intake->wake[0]);
     intake->ready->data = intake;
@@ -725,12 +796,16 @@ int intake_new(uv_loop_t *loop, const struct config *config, const struct seal_r
     intake->context = context;
     intake->arena = arena_new();
     intake->scratch = arena_new();
+    intake->burial = burial_new(loop, config, intake->wake[1], on_buried, intake);
     work_queue_init(&intake->soon);
     work_queue_init(&intake->own);
     work_queue_init(&intake->first_steps);
     snprintf(intake->lifecycle, sizeof(intake->lifecycle), "%s.lifecycle", config->topic_prefix);
     snprintf(intake->callbacks, sizeof(intake->callbacks), "%s.callbacks", config->topic_prefix);
-    r = consumer_new(intake, err);
+    intake->share = share_new(loop, intake->lifecycle, on_share_over, intake);
+    r = arrival_reader_new(&intake->reader, err);
+    if (r == 0)
+        r = consumer_new(intake, err);
     if (r == 0)
         r = subscribe(intake, err);
     if (r < 0)
@@ -743,7 +818,9 @@ int intake_new(uv_loop_t *loop, const struct config *config, const struct seal_r
 void intake_stop(struct intake *intake)
 {
     intake->stopping = true;
-    pause_partitions(intake, true);
+    share_pause(intake->share, true);
+    share_stop(intake->share);
+    burial_stop(intake->burial);
 }
 
 bool intake_is_loading(const struct intake *intake)
@@ -766,30 +843,33 @@ static void drop_queue(struct work_queue *queue)
 
 void intake_close(struct intake *intake)
 {
-    commit(intake, NULL, true);
+    share_close(intake->share);
+    care_drop(intake);
     intake->closed = true;
     uv_poll_stop(intake->ready);
     uv_close((uv_handle_t *)intake->ready, handle_free);
     uv_timer_stop(intake->tick);
     uv_close((uv_handle_t *)intake->tick, handle_free);
+    rd_kafka_queue_destroy(intake->notes);
     rd_kafka_queue_destroy(intake->queue);
     rd_kafka_consumer_close(intake->consumer);
     rd_kafka_destroy(intake->consumer);
     drop_queue(&intake->soon);
     drop_queue(&intake->own);
     drop_queue(&intake->first_steps);
+    burial_free(TAKE(intake->burial));
 }
 
 void intake_free(struct intake *intake)
 {
     if (!intake)
         return;
-    while (intake->partitions)
-        partition_free(intake, intake->partitions);
+    share_free(intake->share);
     close(intake->wake[0]);
     close(intake->wake[1]);
     catalog_unref(intake->catalog);
     arena_free(intake->arena);
     arena_free(intake->scratch);
+    arrival_reader_free(intake->reader);
     free(intake);
 }

@@ -57,3 +57,5 @@ bool intake_is_broken(const struct intake *intake);
 /* Nothing that it has read is under way. */
 bool intake_is_idle(const struct intake *intake);
 bool intake_is_reading(const struct intake *intake); /* on another thread: not to be freed now */
+/* Those who read before died again and again: one event at a time, and nothing else is begun (hold.h). */
+bool intake_is_careful(const struct intake *intake);

@@ -1,5 +1,6 @@
 #include "worker/settle.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -40,7 +41,9 @@ struct settle {
     struct publisher *publisher;
     struct settle_item *first, **last; /* waiting, in order */
     int waiting;
-    bool busy, alone;                  /* alone: one item at a time, to find the one that fails */
+    bool busy;
+    int count, suspects;               /* in the batch; to be written alone, to find the one that fails */
+    int64_t wins[SETTLE_KINDS];        /* batches that were written, of those that had the kind */
     usec_t sent_at;
     struct arena *arena;               /* the batch's */
     struct section sections[SETTLE_KINDS];
@@ -248,7 +251,7 @@ static int batch_take(struct settle *settle)
 {
     struct settle_item *item = settle->first, **keep = &settle->first;
     struct taken *taken = NULL;
-    int count = 0, most = settle->alone ? 1 : BATCH_ITEMS;
+    int count = 0, most = settle->suspects ? 1 : BATCH_ITEMS;
 
     while (item && count < most) {
         struct settle_item *next = item->next;
@@ -352,6 +355,7 @@ static void section_tell(struct settle *settle, enum settle_kind kind, PGresult 
 
     if (!section->count)
         return;
+    settle->wins[kind]++;
     if (kinds[kind].has_entries) {
         journal_read(results[section->statement], section->entries, section->count);
         metric_add(METRIC_SETTLED, NULL, PQntuples(results[section->statement]));
@@ -377,39 +381,85 @@ static void batch_tell(struct settle *settle)
     }
 }
 
-/* One item that PostgreSQL refuses for its content would stop all others: it is said loudly and left out. */
-static void batch_poisoned(struct settle *settle, const struct err *err)
+static struct settle_item *batch_item(const struct settle *settle)
 {
-    for (int kind = 0; kind < SETTLE_KINDS; kind++) {
-        struct section *section = &settle->sections[kind];
+    int kind = 0;
 
-        if (!section->count)
-            continue;
-        log_err("settle.poisoned", err, log_id("request", section->items[0]->entry.request_id),
-                log_number("kind", kind));
-        metric_add(METRIC_DEAD_LETTERS, METRIC_LABELS("settle"), 1);
-        section->items[0]->done = NULL;
-        item_tell(section->items[0], false);
-        section->count = 0;
-    }
-    settle->alone = false;
+    while (!settle->sections[kind].count)
+        kind++;
+    return settle->sections[kind].items[0];
+}
+
+/* What PostgreSQL can't take for what it says, whoever asks: data, integrity, a limit, a function's own refusal. */
+static bool is_content(const struct err *err)
+{
+    static const char *const classes[] = { "21", "22", "23", "44", "54", "P0" };
+
+    for (size_t i = 0; i < COUNT_OF(classes); i++)
+        if (!strncmp(err->sqlstate, classes[i], 2))
+            return true;
+    return false;
+}
+
+/* Anything else may be wrong with us or the server, and is tried again until somebody mends that; unless the same
+ * statement was good enough for another item since this one failed. */
+static bool is_its_own(const struct settle *settle, const struct settle_item *item, const struct err *err)
+{
+    return is_content(err) || (item->failed && settle->wins[item->kind] > item->wins);
+}
+
+/* One item that PostgreSQL refuses would stop all others: it is said loudly and left out. Its event is tried once more
+ * and then buried; what has no event is done again when its lease ends. */
+static void item_poisoned(struct settle *settle, struct settle_item *item, const struct err *err)
+{
+    log_err("settle.poisoned", err, log_id("request", item->entry.request_id), log_number("kind", item->kind));
+    if (item->work->offset < 0)
+        metric_add(METRIC_DEAD_LETTERS, METRIC_LABELS(dead_word(DEAD_INTERNAL)), 1);
+    work_fail(item->work, DEAD_INTERNAL, "PostgreSQL refused what came of it");
+    snprintf(item->work->sqlstate, sizeof(item->work->sqlstate), "%s", err->sqlstate);
+    settle->sections[item->kind].count = 0;
+    item->done = NULL;
+    item_tell(item, false);
+}
+
+/* Behind all others, so that they can show whether it is the only one. */
+static void item_rotate(struct settle *settle, struct settle_item *item)
+{
+    settle->sections[item->kind].count = 0;
+    item->failed = true;
+    item->wins = settle->wins[item->kind];
+    item->next = NULL;
+    *settle->last = item;
+    settle->last = &item->next;
+    settle->waiting++;
+    settle->suspects++;
+}
+
+static void alone_failed(struct settle *settle, const struct err *err)
+{
+    struct settle_item *item = batch_item(settle);
+
+    publish_give_back(settle->publisher, settle->acked, settle->acked_count);
+    settle->suspects--;
+    if (is_its_own(settle, item, err))
+        item_poisoned(settle, item, err);
+    else
+        item_rotate(settle, item);
+    send_in(settle, is_content(err) ? SOON_MS : AGAIN_MS);
 }
 
 static void batch_failed(struct settle *settle, const struct err *err)
 {
-    /* A value that can't be stored; what is wrong with us or the server instead (ERR_INTERNAL) is tried again, and
-     * said each time, until somebody mends it: nothing is dropped. */
-    bool poison = err_fate(err->code) == ERR_FATE_GIVE_UP;
+    bool may_come = err->code == ERR_UNAVAILABLE || err->code == ERR_STALE;
 
-    if (poison && settle->alone) {
-        batch_poisoned(settle, err);
-        publish_give_back(settle->publisher, settle->acked, settle->acked_count);
-        send_in(settle, SOON_MS);
+    if (settle->suspects && settle->count && !may_come) {
+        alone_failed(settle, err);
         return;
     }
+    if (!settle->suspects && !may_come)
+        settle->suspects = settle->count;
     batch_again(settle);
-    settle->alone = poison;
-    send_in(settle, err->code == ERR_STALE || poison ? SOON_MS : AGAIN_MS);
+    send_in(settle, err->code == ERR_STALE || settle->suspects ? SOON_MS : AGAIN_MS);
 }
 
 static void on_settled(void *context, PGresult **results, const struct err *err)
@@ -421,6 +471,8 @@ static void on_settled(void *context, PGresult **results, const struct err *err)
         batch_failed(settle, err);
         return;
     }
+    if (settle->suspects && settle->count)
+        settle->suspects--;
     metric_observe(METRIC_SETTLE_DURATION, NULL, usec_monotonic() - settle->sent_at);
     publish_forgotten(settle->publisher, settle->acked, settle->acked_count);
     for (int kind = 0; kind < SETTLE_KINDS; kind++)
@@ -437,17 +489,17 @@ static void on_settled(void *context, PGresult **results, const struct err *err)
 static void batch_send(struct settle *settle)
 {
     struct pipe_group *group;
-    int count, statement = 0;
+    int statement = 0;
 
     if (settle->busy || !pipe_is_up(settle->pipe)) {
         send_in(settle, AGAIN_MS);
         return;
     }
     arena_clear(settle->arena);
-    count = batch_take(settle);
+    settle->count = batch_take(settle);
     settle->acked_count = publish_take_acked(settle->publisher, settle->acked, BATCH_OUTBOXES);
     settle->left_count = publish_take_left(settle->publisher, settle->left, BATCH_OUTBOXES);
-    if (!count && !settle->acked_count && !settle->left_count) {
+    if (!settle->count && !settle->acked_count && !settle->left_count) {
         send_in(settle, IDLE_MS);
         return;
     }

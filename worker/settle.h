@@ -73,6 +73,8 @@ struct settle_item {
     int64_t version;     /* APPROVE, STEP, PLAN; DELIVERY: 0 for whatever it is */
     settle_done *done;
     void *context;
+    bool failed;         /* alone, when `wins` of its kind had been written: settle's own */
+    int64_t wins;
     struct settle_item *next;
 };
 

@@ -257,7 +257,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct trials *trials = timer->data;
 
-    if (trials->stopping || !pipe_is_up(trials->parts.pipe))
+    if (trials->stopping || !pipe_is_up(trials->parts.pipe) || intake_is_careful(trials->parts.intake))
         return;
     arena_clear(trials->arena); /* groups copied theirs when they were sent */
     claim(trials);

@@ -15,6 +15,7 @@ struct work *work_new(enum work_kind kind, const char *request_id, work_over *ov
     work->request_id = arena_strdup(arena, request_id);
     work->over = over;
     work->source = source;
+    work->offset = -1;
     work->open = 1;
     return work;
 }
@@ -44,6 +45,14 @@ void work_close(struct work *work)
     catalog_unref(work->catalog);
     sodium_memzero(&work->key, sizeof(work->key));
     arena_free(work->arena);
+}
+
+void work_fail(struct work *work, enum dead_reason reason, const char *detail)
+{
+    if (work->dead != DEAD_NONE)
+        return; /* the first tells most */
+    work->dead = reason;
+    work->dead_detail = detail;
 }
 
 void work_queue_init(struct work_queue *queue)

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "common/catalog.h"
+#include "common/dead.h"
 #include "common/event.h"
 #include "worker/execute/job.h"
 #include "worker/request.h"
@@ -34,6 +35,11 @@ struct work {
     bool job_settled;
     struct job *job;         /* TASK: done, its outcome to be put on record; the work's own. NULL: claimed */
     const char *cause, *traceparent; /* of the event; NULL */
+    int64_t offset;          /* of its record; -1: it has none */
+    int faults;              /* how often handling its record has failed before */
+    enum dead_reason dead;   /* NONE: nothing is wrong with it; else it is over, and so */
+    const char *dead_detail; /* our own words; NULL */
+    char sqlstate[6];        /* PostgreSQL's, when that refused it */
     int open, tries;
     bool first_step;         /* begins a request: goes after those that are under way */
     work_over *over;
@@ -47,11 +53,16 @@ struct work {
     const struct catalog *catalog; /* a reference */
     struct seal_key key;
     bool has_key;
+#ifdef DOCKET_TRIGGERS
+    bool deadly; /* trigger.h */
+#endif
 };
 
 struct work *work_new(enum work_kind kind, const char *request_id, work_over *over, void *source);
 void work_open(struct work *work);
 void work_close(struct work *work);
+/* It can't be done: its record is to be buried, or after a fault of our own (INTERNAL) read and tried once more. */
+void work_fail(struct work *work, enum dead_reason reason, const char *detail);
 /* Takes it out of the count that it is part of, and into another (NULL: none). Its end takes it out too. */
 void work_set_active(struct work *work, int *count);
 

@@ -45,7 +45,7 @@ class Event:
     def everything(self):
         """All its bytes, for a search."""
         parts = [self.key or "", *self.headers.keys(), *map(str, self.headers.values())]
-        return "\n".join(parts).encode() + b"\n" + (self.value or b"")
+        return "\n".join(parts).encode(errors="surrogateescape") + b"\n" + (self.value or b"")
 
     def __str__(self):
         return f"{self.topic}[{self.partition}]@{self.offset} {self.type} {self.id}"
@@ -136,10 +136,15 @@ class Bus:
 
 
 def to_event(message):
-    headers = {name: (value or b"").decode() for name, value in message.headers() or []}
+    """Bytes that are no UTF-8 are kept as surrogates: on the dead topic there may be any."""
+    headers = {name: text_of(value or b"") for name, value in message.headers() or []}
     key = message.key()
     return Event(message.topic(), message.partition(), message.offset(),
-                 key.decode() if key is not None else None, headers, message.value())
+                 text_of(key) if key is not None else None, headers, message.value())
+
+
+def text_of(value):
+    return value.decode(errors="surrogateescape")
 
 
 def first_seen(events):
@@ -189,8 +194,21 @@ def validator(event_type):
     return Draft202012Validator(json.loads(path.read_text()), registry=registry())
 
 
+def check_dead(event):
+    """Whatever it was, docket says why it is there, and where it was."""
+    if "docket_dead_note" in event.headers and "docket_dead_reason" not in event.headers:
+        missing = {"of", "state", "time", "by"} - set(event.data)
+    else:
+        missing = {f"docket_dead_{word}" for word in ("reason", "place", "time")} - set(event.headers)
+    if missing:
+        raise BadEvent(f"{event}: {sorted(missing)} are missing")
+
+
 def check(event):
     """Raises BadEvent when the event is not what schemas/ promises."""
+    if event.topic.endswith(".dead"):
+        check_dead(event)
+        return
     if event.value is None:
         raise BadEvent(f"{event}: a record without data is a tombstone")
     missing = [name for name in REQUIRED_HEADERS if not event.headers.get(name)]

@@ -11,6 +11,7 @@ import pytest
 from utils import RunDir, Servers, Stack, StackError, worker_name  # utils knows the way to tests/stack
 from audited import audited  # noqa: F401
 from fixtures import *  # noqa: F403
+from poison import other_docket  # noqa: F401
 from stack import remove_run, temporary_run
 
 RUN_VARIABLE = "DOCKET_TEST_RUN"

@@ -62,3 +62,25 @@ def test_a_status_is_said_by_the_events_that_set_one():
 def test_the_asyncapi_page_names_every_schema():
     assert sorted(types_in("schemas/asyncapi.yaml", r'"\./events/([\w.]+)\.json"')) == sorted(SCHEMAS)
     assert sorted(types_in("schemas/asyncapi.yaml", r"(?m)^      name: (docket[\w.]+)$")) == sorted(SCHEMAS)
+
+
+def test_the_reasons_for_a_dead_letter_are_those_that_are_told():
+    reasons = types_in("common/dead.tbl.h", r'(?m)^DEAD\(\w+,\s*"(\w+)"')
+    page = (ROOT / "schemas/README.md").read_text().partition("| reason | |")[2].partition("\n\n")[0]
+    assert re.findall(r"(?m)^\| `(\w+)` \|", page) == reasons
+    told = (ROOT / "docs/operation.md").read_text().partition("## Dead letters")[2].partition("\n## ")[0]
+    assert all(reason in told or reason.startswith("bad_") for reason in reasons)
+
+
+def test_what_stands_on_the_dead_topic_is_told_to_machines_too():
+    page = (ROOT / "schemas/asyncapi.yaml").read_text()
+    headers = types_in("common/dead.c", r'#define HEADER_\w+ "(docket_dead_\w+)"')
+    assert sorted(headers) == sorted(set(re.findall(r"(?m)^        (docket_dead_\w+):", page)))
+
+
+def test_structured_mode_has_a_schema_whose_example_fits():
+    schema = json.loads((ROOT / "schemas/structured.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    for example in schema["examples"]:
+        Draft202012Validator(schema).validate(example)
+        Draft202012Validator(SCHEMAS[example["type"]]).validate(example["data"])

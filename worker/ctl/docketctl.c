@@ -37,6 +37,7 @@ static const struct verb {
     { "forget", "REQUEST...", "destroy the keys of requests that have ended", NEEDS_POSTGRES, forget_verb },
     { "ledger", "[--json]", "whether every call owed is accounted for, and no request waits on nobody",
       NEEDS_POSTGRES | NEEDS_KAFKA, ledger_verb, .has_findings = true },
+    { "dead", "VERB", "records that could not be understood: list, show, retry, drop", NEEDS_KAFKA, dead_verb },
     { "audit", "VERB", "what the log holds, and whether it is whole: docketctl audit --help", NEEDS_KAFKA, audit_verb,
       .has_findings = true, .more = audit_help },
 };

@@ -14,6 +14,7 @@
 struct config;
 
 int migrate_verb(const struct config *config, char **args, struct err *err);
+int dead_verb(const struct config *config, char **args, struct err *err);
 int forget_verb(const struct config *config, char **args, struct err *err);
 int topics_verb(const struct config *config, char **args, struct err *err);
 void topics_help(FILE *out);

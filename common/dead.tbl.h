@@ -1,0 +1,13 @@
+/* DEAD(NAME, word, help): why a record stands on `<prefix>.dead`. */
+DEAD(BAD_KEY,         "bad_key",         "its key is missing, or is no id of a privacy request")
+DEAD(NO_VALUE,        "no_value",        "it has no value: a tombstone")
+DEAD(TOO_LARGE,       "too_large",       "its value is longer than docket's own can be")
+DEAD(BAD_HEADER,      "bad_header",      "a header is missing, is there twice or is not of its form")
+DEAD(UNKNOWN_TYPE,    "unknown_type",    "no type of this version of docket")
+DEAD(UNKNOWN_VERSION, "unknown_version", "a type that is known, in a version that is not")
+DEAD(WRONG_TOPIC,     "wrong_topic",     "a type that belongs on another topic")
+DEAD(BAD_JSON,        "bad_json",        "its value is no JSON, no UTF-8, or nested too deep")
+DEAD(BAD_DATA,        "bad_data",        "its data is not as the schema of its type says")
+DEAD(UNKNOWN_REQUEST, "unknown_request", "its request does not exist in the database")
+DEAD(UNKNOWN_EVENT,   "unknown_event",   "its number is beyond what its request has in the database")
+DEAD(INTERNAL,        "internal",        "handling it failed twice, through a fault of docket's own")
