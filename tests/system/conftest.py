@@ -22,7 +22,7 @@ def pytest_configure(config):
         return
     run = temporary_run("system")
     os.environ[RUN_VARIABLE] = str(run.path)
-    config.docket_servers = Servers(run)
+    config.docket_servers = Servers(run, synced=False)  # no test ends the machine
     try:
         config.docket_servers.start()
     except StackError as error:
@@ -56,7 +56,7 @@ def stack():
     name = f"docket_{worker_name()}"
     number = int(worker_name().removeprefix("gw")) if worker_name().startswith("gw") else 0
     run = RunDir(shared.path / worker_name(), ports=shared.ports)
-    stack = Stack(run, Servers(shared), os.environ.get("DOCKET_PRESET", "asan"), name, number)
+    stack = Stack(run, Servers(shared, synced=False), os.environ.get("DOCKET_PRESET", "asan"), name, number)
     stack.prepare()
     try:
         yield stack.start()
