@@ -647,8 +647,9 @@ class Worker(Program):
 
     @property
     def assigned(self):
-        """The partitions of both topics that it was given last."""
-        numbers = re.findall(r'"event":"intake.assigned","partitions":(\d+)', self.log_text())
+        """The partitions of both topics that it was given last, since it began."""
+        log = self.log_text().rpartition('"event":"worker.started"')[2]
+        numbers = re.findall(r'"event":"intake.assigned","partitions":(\d+)', log)
         return int(numbers[-1]) if numbers else 0
 
 

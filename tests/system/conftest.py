@@ -17,7 +17,7 @@ RUN_VARIABLE = "DOCKET_TEST_RUN"
 
 def pytest_configure(config):
     """The first process makes the run directory and the servers; xdist's workers inherit the variable."""
-    config.addinivalue_line("markers", "settings(**variables): DOCKET_* variables for the programs of this test")
+    add_markers(config)  # noqa: F405
     if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
         return
     run = temporary_run("system")
