@@ -4,7 +4,7 @@
  *
  * Threads:   one at a time per reader; its runs belong to it.
  * Ownership: a record lives until the next call on its run. Memory is bounded by what is read ahead: READER_AHEAD_BYTES
- *            of keys and values over all partitions, with headers and all some five times that, however long the topics.
+ *            of keys and values over all partitions, with headers and all some six times that, however long the topics.
  * Errors:    ERR_UNAVAILABLE when a broker does not answer within the patience; ERR_GONE when what was to be read is
  *            not there any more.
  */
@@ -17,7 +17,7 @@
 #include "common/err.h"
 #include "common/record.h"
 
-enum { READER_AHEAD_BYTES = 16 * 1024 * 1024 };
+enum { READER_AHEAD_BYTES = 32 * 1024 * 1024 };
 
 struct reader;
 struct reader_run;

@@ -23,7 +23,7 @@ struct grave {
     void *token;
     bool empty;   /* without the record: its topic has it no more, or no broker takes it */
     bool waiting; /* for the next try */
-    struct grave *next;
+    struct grave *next, **link; /* link: where it hangs */
 };
 
 struct burial {
@@ -44,11 +44,9 @@ static void grave_send(struct grave *grave, rd_kafka_message_t *message);
 
 static void grave_free(struct grave *grave)
 {
-    struct grave **at = &grave->burial->graves;
-
-    while (*at != grave)
-        at = &(*at)->next;
-    *at = grave->next;
+    *grave->link = grave->next;
+    if (grave->next)
+        grave->next->link = grave->link;
     free(grave);
 }
 
@@ -229,6 +227,9 @@ void burial_bury(struct burial *burial, const struct burial_case *of, rd_kafka_m
     snprintf(grave->detail, sizeof(grave->detail), "%s", of->detail ? of->detail : "");
     snprintf(grave->sqlstate, sizeof(grave->sqlstate), "%s", of->sqlstate ? of->sqlstate : "");
     grave->next = burial->graves;
+    grave->link = &burial->graves;
+    if (grave->next)
+        grave->next->link = &grave->next;
     burial->graves = grave;
     if (message)
         grave_send(grave, message);
@@ -290,7 +291,9 @@ void burial_free(struct burial *burial)
         rd_kafka_poll(burial->producer, 100);
         rd_kafka_destroy(burial->producer);
     }
-    while (burial->graves)
+    while (burial->graves) {
+        free(burial->graves->token);
         grave_free(burial->graves);
+    }
     free(burial);
 }

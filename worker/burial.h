@@ -29,7 +29,7 @@ struct burial_case {
     enum dead_reason reason;
     const char *detail;   /* NULL: none */
     const char *sqlstate; /* NULL or empty: none */
-    void *token;          /* for told() */
+    void *token;          /* from malloc(): told() takes it, or burial_free() what is left */
 };
 /* `message` NULL: it is read again by its place. */
 void burial_bury(struct burial *burial, const struct burial_case *of, rd_kafka_message_t *message);

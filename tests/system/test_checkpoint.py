@@ -79,15 +79,19 @@ def test_one_that_is_not_known_to_be_on_the_topic_comes_again(made, bus, db):
 
 
 def test_a_long_backlog_becomes_several_at_once(stack, programs_alive):
-    """More records than one of them takes lie there: those of a request that is made up, on a topic of its own."""
+    """More records than one of them takes lie there: those of requests that are made up, on a topic of its own."""
     from confluent_kafka import Producer
 
     producer = Producer({"bootstrap.servers": stack.kafka.brokers, "linger.ms": 50})
     prefix = f"{stack.name}_backlog"
     stack.docketctl_with({"DOCKET_TOPIC_PREFIX": prefix, "DOCKET_TOPIC_PARTITIONS": "3"}, "topics")
     for number in range(9000):
-        producer.produce(f"{prefix}.lifecycle", key=f"pri_{number}", value=b"{}", headers={
-            "ce_sequence": f"{1:020}", "ce_chain": f"{number:064x}"})
+        key = f"pri_{number:08x}-0000-4000-8000-000000000000"
+        producer.produce(f"{prefix}.lifecycle", key=key, headers={
+            "content-type": "application/json", "ce_specversion": "1.0", "ce_id": f"{key}.1", "ce_source": "/docket/test",
+            "ce_type": "docket.request.completed.v1", "ce_subject": key, "ce_time": "2026-01-02T03:04:05.678901Z",
+            "ce_sequence": f"{1:020}", "ce_chain": f"{number:064x}"},
+            value=json.dumps({"request_id": key, "status": "complete"}))
         producer.poll(0)
     producer.flush(60)
     database = f"{stack.name}_backlog"

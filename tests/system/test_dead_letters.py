@@ -179,7 +179,7 @@ def test_an_offset_is_committed_only_once_the_dead_topic_has_the_record(without_
     assert poison[:2] == behind[:2], "one key, one partition"
     docket.api.wait_status(request_id, "complete")  # what comes after it does not wait for it
     assert docket.lag()["callbacks", poison[1]] == 2
-    docket.worker.kill()
+    docket.worker.stop()  # which commits all that is settled
     docket.worker.start()
     wait_until(lambda: docket.worker.log_contains("intake.assigned"), 30, "the worker to have its partitions")
     docket.worker.wait_log("burial.refused", 60)
