@@ -353,23 +353,22 @@ static const struct checkpoint_head *head_find(const struct checkpoint *checkpoi
                : NULL;
 }
 
-/* As many belong there as there were, and they are the very same: whatever else stands between them was put in. */
-static bool window_is_within(struct verify *verify, struct view *view, const bool *belongs)
+/* Of several ends that are as good, the one before which just those belong that were there: what else stands between
+ * them was put in. Else the one that was found. */
+static size_t end_by_digest(struct verify *verify, const struct view *view, const bool *belongs, size_t found)
 {
-    bool *leave = arena_array(verify->arena, bool, view->partition->count + 1);
+    size_t count = view->partition->count, end = 0;
+    bool *leave = arena_array(verify->arena, bool, count + 1);
     int64_t within = 0;
 
-    for (size_t i = 0; i < view->partition->count; i++) {
-        leave[i] = !belongs[i];
-        within += belongs[i];
-        if (within < view->window->records)
-            continue;
-        if (!digest_is(verify, view, i + 1, leave))
-            return false;
-        view->end = i + 1;
-        return true;
+    while (end < count && within < view->window->records) {
+        leave[end] = !belongs[end];
+        within += belongs[end++];
     }
-    return false;
+    return within == view->window->records && fit_wrong(belongs, count, end) <= fit_wrong(belongs, count, found) &&
+                   digest_is(verify, view, end, leave)
+               ? end
+               : found;
 }
 
 /* Where the window ends by what its records say. */
@@ -390,8 +389,7 @@ static int window_fit(struct verify *verify, const struct checkpoint *checkpoint
 
         belongs[i] = *entry->id ? head && entry->seq <= head->seq : i < by_offset;
     }
-    if (!window_is_within(verify, view, belongs))
-        view->end = fit_end(belongs, partition->count, by_offset, expected);
+    view->end = end_by_digest(verify, view, belongs, fit_end(belongs, partition->count, by_offset, expected));
     view->is_fine = digest_is(verify, view, view->end, NULL);
     return 0;
 }
@@ -515,7 +513,7 @@ static int entries_look(struct mending *mending, struct view *view, struct err *
                 mending->tops[at] = entry;
                 mending->tops_views[at] = view;
             }
-        } else if (entry->is_found && head) {
+        } else if (entry->is_found && *entry->id) {
             memcpy(view->partition->early_id, entry->id, sizeof(entry->id));
             view->partition->early_seq = entry->seq;
         } else if (*entry->id && !entry->is_repeat && !entry->is_found && !view->is_gone) {
