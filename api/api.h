@@ -23,6 +23,8 @@
 #include "common/token.h"
 
 struct create_queue; /* api/create.h */
+struct current;      /* api/current.h */
+struct event_streams; /* api/event_stream.h */
 struct reply_queue;  /* api/callback/reply.h */
 struct resume_queue; /* api/callback/resume.h */
 struct ready;        /* common/ready.h */
@@ -38,6 +40,8 @@ struct api {
     struct reply_queue *replies;
     struct resume_queue *resumes;
     struct ready *ready;
+    struct current *current;
+    struct event_streams *events;
     struct sign_ring *signs; /* of checkpoints; NULL: none are made */
     atomic_int tries; /* of connections, under way */
 };
@@ -112,6 +116,7 @@ extern const struct api_route result_routes[];      /* packages, and what goes i
 extern const struct api_route delivery_routes[];    /* docket's own: calls owed to webhooks */
 extern const struct api_route endpoint_routes[];    /* docket's own: who is called */
 extern const struct api_route checkpoint_key_routes[]; /* docket's own: the public keys of checkpoints */
+extern const struct api_route event_routes[];       /* what happens, as it happens */
 extern const struct api_route callback_routes[];    /* eligible, not-eligible, resume; also docket-callback's */
 
 /* What docket-api has no answer to in this version, though the contract does: 501, after the scope's check. */
@@ -128,6 +133,9 @@ int api_answer_text(struct api_call *call, int status, const char *content_type,
 /* Piece by piece (common/stream.h); negative: nothing was answered. The source must not need the call's catalog. */
 int api_answer_stream(struct api_call *call, int status, const char *content_type, const struct stream_source *source,
                       struct err *err) MUST_CHECK;
+
+/* As it comes (common/feed.h). */
+void api_answer_feed(struct api_call *call, int status, const char *content_type, struct feed *feed);
 
 /* Adds to call->errors and returns -ERR_INVALID (err is filled too). `path` is e.g. "query" and `name` "page". */
 int api_invalid(struct api_call *call, struct err *err, const char *where, const char *name, const char *type,

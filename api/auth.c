@@ -112,7 +112,11 @@ static bool is_granted(int scope, const struct grant *token, const struct scope_
 
 int auth_check(struct api_call *call, const char *scope, struct err *err)
 {
-    const char *bearer = auth_bearer(call->http);
+    return auth_check_bearer(call, auth_bearer(call->http), scope, err);
+}
+
+int auth_check_bearer(struct api_call *call, const char *bearer, const char *scope, struct err *err)
+{
     struct token_access access;
     struct grant token, client;
     struct scope_set by_role, all;

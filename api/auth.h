@@ -13,6 +13,9 @@
  * client may do. */
 int auth_check(struct api_call *call, const char *scope, struct err *err) MUST_CHECK;
 
+/* The same for a token that is in hand, whenever it came: for who keeps answering. */
+int auth_check_bearer(struct api_call *call, const char *bearer, const char *scope, struct err *err) MUST_CHECK;
+
 /* The bearer token of the call; NULL when there is none. */
 const char *auth_bearer(const struct http_call *http);
 

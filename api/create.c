@@ -231,6 +231,7 @@ static void row_owe_calls(struct row *row, const struct api_call *call)
             .webhook_id = catalog->webhooks[i].id,
             .webhook_key = catalog->webhooks[i].key,
             .delivery_id = event_delivery_id(call->arena, row->view.id, catalog->webhooks[i].id),
+            .connection_id = catalog->webhooks[i].connection->id,
         };
 }
 
@@ -276,14 +277,32 @@ static void entry_chain(struct journal_entry *entry, const uint8_t *previous, co
                 entry->cause, entry->traceparent, entry->payload, strlen(entry->payload), entry->chain);
 }
 
+static const char *created_payload(const struct row *row, struct arena *arena)
+{
+    const struct request_view *view = &row->view;
+
+    return event_created(arena, view->id,
+                         &(struct event_creation){
+                             .policy_id = view->policy->id,
+                             .policy_key = view->policy->key,
+                             .action_type = catalog_policy_action(view->policy),
+                             .source = view->source,
+                             .submitted_by = view->submitted_by,
+                             .time = view->created_at,
+                             .requested_at = row->requested_at,
+                             .due_date = view->due_date,
+                             .started_processing_at = view->started_processing_at,
+                             .finished_processing_at = view->finished_processing_at,
+                             .custom_fields = row->custom_fields.data,
+                         });
+}
+
 static void row_events(struct row *row, const struct api_call *call, const char *traceparent)
 {
     const struct request_view *view = &row->view;
     const char *source = publisher_source(call->api->publisher);
 
-    entry_make(&row->created, row, 1, PR_PENDING, EVENT_CREATED,
-               event_created(call->arena, view->id, view->policy->key, catalog_policy_action(view->policy),
-                             view->source, view->due_date));
+    entry_make(&row->created, row, 1, PR_PENDING, EVENT_CREATED, created_payload(row, call->arena));
     row->created.traceparent = traceparent;
     entry_chain(&row->created, NULL, source);
     row_approval(row, call);

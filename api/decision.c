@@ -140,12 +140,14 @@ static int write_reasons(const struct decision *decision, const struct decision_
 static int end_calls(const struct decision *decision, const struct decision_case *cases, int count, struct err *err)
 {
     struct db_args *args = db_args_new(decision->call->arena);
-    struct db_column *ids = db_array(args, DB_TEXT);
+    struct db_column *ids = db_array(args, DB_TEXT), *times = db_array(args, DB_TIME);
 
-    for (int i = 0; i < count; i++)
-        if (has_won(&cases[i]))
-            db_add_text(ids, cases[i].id);
-    db_time(args, decision->call->now);
+    for (int i = 0; i < count; i++) {
+        if (!has_won(&cases[i]))
+            continue;
+        db_add_text(ids, cases[i].id);
+        db_add_time(times, cases[i].entry.time); /* the event's: whoever has that knows what became of the calls */
+    }
     return db_do_planned(decision->call->db, &SQL_decision_end_calls, args, err);
 }
 
@@ -168,6 +170,8 @@ static int batch_transact(const struct decision *decision, struct decision_case 
 
     if (decision->ends_calls)
         r = db_do_planned(call->db, &SQL_decision_lock, args_of_open(decision, cases, count), err);
+    if (r == 0 && decision->type == EVENT_RETRIED)
+        r = db_do_planned(call->db, &SQL_decision_lock_tasks, args_of_open(decision, cases, count), err);
     if (r == 0)
         r = journal_append(call->db, entries, entry_count, publisher_source(call->api->publisher), call->arena, err);
     if (r == 0 && decision->reason)

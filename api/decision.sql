@@ -15,7 +15,13 @@ update privacy_request p set sealed_reason = i.reason
 from unnest($1::text[], $2::bytea[]) as i(id, reason)
 where p.id = i.id and i.reason is not null
 
+-- name: decision_lock_tasks
+-- What a retry begins anew: tasks before requests, as the worker does when it settles.
+select from request_task where request_id = any($1) and state in ('waiting', 'failed')
+order by request_id collate "C", id collate "C" for update
+
 -- name: decision_end_calls
 -- Also beside it: nobody need be asked any more.
-update webhook_delivery set state = 'given_up', outcome = 'request_decided', due_at = null, settled_at = $2
-where request_id = any($1) and state in ('waiting', 'held')
+update webhook_delivery d set state = 'given_up', outcome = 'request_decided', due_at = null, settled_at = i.time
+from unnest($1::text[], $2::timestamptz[]) as i(id, time)
+where d.request_id = i.id and d.state in ('waiting', 'held')

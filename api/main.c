@@ -7,6 +7,8 @@
 #include "api/callback/reply.h"
 #include "api/callback/resume.h"
 #include "api/create.h"
+#include "api/current.h"
+#include "api/event_stream.h"
 #include "api/server.h"
 #include "common/log.h"
 #include "common/metric.h"
@@ -90,6 +92,10 @@ static int app_start(struct app *app, struct err *err)
         r = resumes_start(api, err);
     if (r == 0)
         r = ready_new(config, "lifecycle", READY_NEEDS(READY_POSTGRESQL), &api->ready, err);
+    if (r == 0)
+        api->current = current_new(api->ring, config);
+    if (r == 0)
+        r = event_streams_new(api, &api->events, err);
     return r == 0 ? server_start(api, &app->server, err) : r;
 }
 
@@ -117,12 +123,15 @@ static void app_stop(struct app *app)
 {
     struct api *api = &app->api;
 
+    event_streams_stop(api->events); /* they would never end by themselves */
     server_stop(app->server, STOP_WAIT);
     create_queue_free(api->creates);
     reply_queue_free(api->replies);
     resume_queue_free(api->resumes);
     ready_free(api->ready);
     server_free(app->server);
+    event_streams_free(api->events);
+    current_free(api->current);
     if (api->publisher)
         publisher_free(api->publisher, PUBLISH_WAIT);
     token_key_free(api->tokens);

@@ -258,8 +258,14 @@ static int fill_in(struct api_call *call, void *context, struct journal_entry *e
     entry->request_id = held.id;
     entry->expected = held.seq;
     entry->type = EVENT_INPUT_GIVEN;
-    entry->payload = event_input_given(call->arena, held.id, connection->key, form.action, actor_word(call),
-                                       call->user_id);
+    entry->payload = event_input_given(call->arena, held.id,
+                                       &(struct event_input){ .connection_key = connection->key,
+                                                              .webhook_id = form.webhook_id,
+                                                              .action = form.action,
+                                                              .user_id = call->user_id,
+                                                              .client_id = call->client_id,
+                                                              .labels = form.labels,
+                                                              .label_count = form.count });
     return input_put(call, &held, &form, sealed, entry->time, err);
 }
 

@@ -67,6 +67,16 @@ int api_answer_stream(struct api_call *call, int status, const char *content_typ
     return http_answer_stream(http, source, err);
 }
 
+void api_answer_feed(struct api_call *call, int status, const char *content_type, struct feed *feed)
+{
+    struct http_call *http = call->http;
+
+    http->status = status;
+    http->content_type = content_type;
+    call_release(call);
+    http_answer_feed(http, feed);
+}
+
 /* What is wrong with us is for the log, with the route but never the path: that is a caller's text.
  * While PostgreSQL is away every call says the same, so the log has a line a second. */
 static void log_failure(const struct api_call *call, const struct err *err)

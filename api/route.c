@@ -32,6 +32,7 @@ const struct route_table route_tables[] = {
     { delivery_routes },
     { endpoint_routes },
     { checkpoint_key_routes },
+    { event_routes },
     { callback_routes },
     { callback_routes, .top = true }, /* as the reply-to headers have them */
     { unavailable_routes },

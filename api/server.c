@@ -27,7 +27,6 @@ struct job {
 struct server {
     struct api *api;
     struct httpd *httpd;
-    struct current *current;
     atomic_bool open;
     pthread_t *threads;
     int thread_count;
@@ -124,7 +123,7 @@ static int catalog_take(struct job *job, struct err *err)
         return 0;
     if (!call->db)
         return err_cause(err, ERR_INTERNAL, "a prompt route that needs the database");
-    return current_take(job->server->current, call->db, &call->catalog, err);
+    return current_take(call->api->current, call->db, &call->catalog, err);
 }
 
 /* The contract's order (rest.md 1.1). */
@@ -199,7 +198,7 @@ static void pool_run_job(struct job *job, struct db *db)
     job->call.db = db;
     job->call.now = usec_now();
     if (job->call.route->optimistic && !job->again)
-        job->call.catalog = current_peek(server->current);
+        job->call.catalog = current_peek(server->api->current);
     job_run(job);
 }
 
@@ -282,7 +281,7 @@ static bool is_prompt(struct job *job)
         return false;
     if (!needs_catalog(call->route))
         return true;
-    call->catalog = call->route->optimistic ? current_peek(job->server->current) : NULL;
+    call->catalog = call->route->optimistic ? current_peek(call->api->current) : NULL;
     return call->catalog;
 }
 
@@ -317,7 +316,6 @@ static struct server *server_new(struct api *api)
         abort();
     server->api = api;
     server->last = &server->first;
-    server->current = current_new(api->ring, api->config);
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->filled, NULL);
     return server;
@@ -329,7 +327,6 @@ void server_free(struct server *server)
         return;
     pool_stop(server);
     free(server->threads);
-    current_free(server->current);
     pthread_cond_destroy(&server->filled);
     pthread_mutex_destroy(&server->lock);
     free(server);

@@ -97,6 +97,8 @@ static const struct reason {
     { "connection_disabled", "its connection is disabled", "its connection is enabled again" },
     { "endpoint_paused", "its endpoint is paused", "its endpoint is resumed" },
     { "webhook_deleted", "it was deleted", "it was deleted" },
+    { "request_decided", "the request does not wait for it any more", "" },
+    { "replied", "its reply is here", "" },
 };
 
 /* Events of older releases give none: then it was the connection's. */
@@ -120,6 +122,12 @@ static const char *say_skipped(const struct timeline_event *event)
 {
     return arena_printf(event->arena, "Webhook '%s' was not called: %s. The request goes on without it",
                         webhook_key(event), reason_of(event)->against);
+}
+
+static const char *say_withdrawn(const struct timeline_event *event)
+{
+    return arena_printf(event->arena, "Webhook '%s' is not called any more: %s", webhook_key(event),
+                        reason_of(event)->against);
 }
 
 static const char *say_released(const struct timeline_event *event)
@@ -326,6 +334,15 @@ static const char *say_disclosed(const struct timeline_event *event)
                         names_of(event, "rule_keys"));
 }
 
+static const char *say_package_deleted(const struct timeline_event *event)
+{
+    const char *reason = schema_text(event->data, "reason");
+
+    return arena_printf(event->arena, "The access package of rule %s was deleted from its storage: %s",
+                        schema_text(event->data, "rule_key"),
+                        reason && !strcmp(reason, "forgotten") ? "the request was forgotten" : "its time was over");
+}
+
 static const char *say_forgotten(const struct timeline_event *event)
 {
     const char *by = schema_text(event->data, "by");
@@ -424,6 +441,7 @@ static const struct telling tellings[EVENT_TYPES] = {
     [EVENT_ENDPOINT_PAUSED] = WEBHOOK("pending", say_gone),
     [EVENT_WEBHOOK_REDELIVERED] = WEBHOOK("pending", say_redelivered),
     [EVENT_WEBHOOK_REMINDED] = WEBHOOK("pending", say_reminded),
+    [EVENT_WEBHOOK_WITHDRAWN] = WEBHOOK("skipped", say_withdrawn),
     [EVENT_ELIGIBLE] = AUDIT("Request auto-approved by pre-approval webhooks", "pre_approval_eligible",
                              say_eligible),
     [EVENT_NOT_ELIGIBLE] = AUDIT("Request flagged for manual review by pre-approval webhooks",
@@ -450,6 +468,7 @@ static const struct telling tellings[EVENT_TYPES] = {
     [EVENT_FAILED] = STEP("error", say_step),
     [EVENT_DISCLOSED] = AUDIT("Access results given out", "disclosed", say_disclosed),
     [EVENT_FORGOTTEN] = AUDIT("Request forgotten", "forgotten", say_forgotten),
+    [EVENT_PACKAGE_DELETED] = { "Access package upload", NULL, "complete", say_package_deleted, false, NULL, NULL, false },
     [EVENT_DELETED] = AUDIT("Request deleted", "deleted", say_nothing),
 };
 

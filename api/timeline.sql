@@ -12,7 +12,8 @@ select e.request_id, e.type, e.time, e.payload,
                           and f.type = 'docket.request.task_failed.v1')
            else false end,
        e.seq,
-       case when e.type in ('docket.request.webhook_skipped.v1', 'docket.request.resumed.v1')
+       case when e.type in ('docket.request.webhook_skipped.v1', 'docket.request.webhook_withdrawn.v1',
+                             'docket.request.resumed.v1')
                  and convert_from(e.payload, 'UTF8')::jsonb ->> 'webhook_key' is null
             then (select convert_from(f.payload, 'UTF8')::jsonb ->> 'webhook_key' from request_event f
                   where f.request_id = e.request_id and f.seq < e.seq

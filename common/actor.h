@@ -1,6 +1,6 @@
 /*
  * actor - who changes the configuration: told to the database for the transaction under way, whose triggers write it
- * into the event of each row (schemas/sql/0010_configuration.sql). Who changes rows without it is told as "database".
+ * into the event of each row (schemas/sql/0009_configuration.sql). Who changes rows without it is told as "database".
  *
  * Threads: as the db's. Ownership: texts are the caller's.
  */

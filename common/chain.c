@@ -65,15 +65,15 @@ void chain_next(struct digest *digest, const uint8_t *previous, const struct rec
 bool chain_id_read(const void *bytes, size_t length, char ret[CHAIN_ID_MAX + 1])
 {
     const char *text = bytes;
+    bool wrong = false;
 
     if (!text || !length || length > CHAIN_ID_MAX)
         return false;
-    for (size_t i = 0; i < length; i++)
-        if (text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\')
-            return false; /* it stands in JSON and in lines as it is */
+    for (size_t i = 0; i < length; i++) /* it stands in JSON and in lines as it is */
+        wrong |= text[i] <= ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\';
     memcpy(ret, text, length);
     ret[length] = '\0';
-    return true;
+    return !wrong;
 }
 
 bool chain_link_of(const struct record *record, const struct record_event *event, struct chain_link *ret)

@@ -68,21 +68,22 @@ const char *digest_hex(const uint8_t bytes[DIGEST_BYTES], char text[DIGEST_HEX_B
     return text;
 }
 
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* One more than what a lower-case hex digit stands for; 0: it is none. */
+static const uint8_t hex_values[256] = {
+    ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8,
+    ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
 
 int digest_parse(const char *text, size_t length, uint8_t ret[DIGEST_BYTES])
 {
     if (length != 2 * DIGEST_BYTES)
         return -1;
     for (int i = 0; i < DIGEST_BYTES; i++) {
-        int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
+        uint8_t high = hex_values[(uint8_t)text[2 * i]], low = hex_values[(uint8_t)text[2 * i + 1]];
 
-        if (high < 0 || low < 0)
+        if (!high || !low)
             return -1;
-        ret[i] = (uint8_t)(high << 4 | low);
+        ret[i] = (uint8_t)((high - 1) << 4 | (low - 1));
     }
     return 0;
 }

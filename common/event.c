@@ -3,6 +3,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "common/buf.h"
 #include "common/random.h"
@@ -106,6 +107,20 @@ static void add_time(struct data *data, const char *name, usec_t time)
     add_text(data, name, time == USEC_NONE ? NULL : usec_format_z(time, text));
 }
 
+static void add_time_given(struct data *data, const char *name, usec_t time)
+{
+    if (time != USEC_NONE)
+        add_time(data, name, time);
+}
+
+static void add_true(struct data *data, const char *name, bool is_so)
+{
+    if (!is_so)
+        return;
+    add_name(data, name);
+    buf_adds(&data->buf, "true");
+}
+
 static void add_status(struct data *data, enum pr_status status)
 {
     if (status != PR_NONE)
@@ -120,6 +135,7 @@ static void add_webhook(struct data *data, const struct event_webhook *webhook)
         add_text(data, "delivery_id", webhook->delivery_id);
     if (webhook->kind)
         add_text(data, "kind", webhook->kind);
+    add_given(data, "connection_id", webhook->connection_id);
 }
 
 /* Names with commas, as a list of texts. */
@@ -148,16 +164,22 @@ static const char *data_end(struct data *data)
     return payload;
 }
 
-const char *event_created(struct arena *arena, const char *request_id, const char *policy_key,
-                          const char *action_type, const char *source, usec_t due_date)
+const char *event_created(struct arena *arena, const char *request_id, const struct event_creation *creation)
 {
     struct data data = data_begin(arena, request_id);
 
     add_status(&data, PR_PENDING);
-    add_text(&data, "policy_key", policy_key);
-    add_text(&data, "action_type", action_type);
-    add_text(&data, "source", source);
-    add_time(&data, "due_date", due_date);
+    add_text(&data, "policy_id", creation->policy_id);
+    add_text(&data, "policy_key", creation->policy_key);
+    add_text(&data, "action_type", creation->action_type);
+    add_text(&data, "source", creation->source);
+    add_given(&data, "submitted_by", creation->submitted_by);
+    if (creation->requested_at != creation->time)
+        add_time_given(&data, "requested_at", creation->requested_at);
+    add_time(&data, "due_date", creation->due_date);
+    add_time_given(&data, "started_processing_at", creation->started_processing_at);
+    add_time_given(&data, "finished_processing_at", creation->finished_processing_at);
+    add_true(&data, "custom_fields", creation->custom_fields);
     return data_end(&data);
 }
 
@@ -174,6 +196,7 @@ const char *event_pre_approval_requested(struct arena *arena, const char *reques
         buf_json_string(&data.buf, webhooks[i].webhook_id);
         add_text(&data, "webhook_key", webhooks[i].webhook_key);
         add_text(&data, "delivery_id", webhooks[i].delivery_id);
+        add_given(&data, "connection_id", webhooks[i].connection_id);
         buf_addc(&data.buf, '}');
     }
     buf_addc(&data.buf, ']');
@@ -202,18 +225,17 @@ const char *event_webhook_attempt(struct arena *arena, const char *request_id,
     if (attempt->status_code)
         add_number(&data, "status_code", attempt->status_code);
     add_number(&data, "duration_ms", attempt->duration / USEC_PER_MS);
-    if (attempt->next_attempt_at != USEC_NONE)
-        add_time(&data, "next_attempt_at", attempt->next_attempt_at);
-    if (attempt->halt) {
-        add_name(&data, "halt");
-        buf_adds(&data.buf, "true");
-    }
+    add_time_given(&data, "next_attempt_at", attempt->next_attempt_at);
+    add_true(&data, "halt", attempt->halt);
     if (attempt->derived)
         add_names(&data, "derived", attempt->derived);
     if (attempt->disclosed) {
         add_name(&data, "disclosed");
         buf_adds(&data.buf, attempt->disclosed);
     }
+    add_given(&data, "problem", attempt->problem);
+    add_given(&data, "state", attempt->state);
+    add_true(&data, "passed", attempt->passed);
     return data_end(&data);
 }
 
@@ -244,8 +266,7 @@ const char *event_reply(struct arena *arena, const char *request_id, const struc
     add_webhook(&data, webhook);
     add_name(&data, "eligible");
     buf_adds(&data.buf, eligible ? "true" : "false");
-    if (why)
-        add_text(&data, "reason", why);
+    add_given(&data, "reason", why);
     return data_end(&data);
 }
 
@@ -351,15 +372,30 @@ const char *event_input_required(struct arena *arena, const char *request_id, en
     return data_end(&data);
 }
 
-const char *event_input_given(struct arena *arena, const char *request_id, const char *connection_key,
-                              const char *action, const char *by, const char *user_id)
+static void add_texts(struct data *data, const char *name, const char *const *texts, int count)
+{
+    add_name(data, name);
+    buf_addc(&data->buf, '[');
+    for (int i = 0; i < count; i++) {
+        if (i)
+            buf_addc(&data->buf, ',');
+        buf_json_string(&data->buf, texts[i]);
+    }
+    buf_addc(&data->buf, ']');
+}
+
+const char *event_input_given(struct arena *arena, const char *request_id, const struct event_input *input)
 {
     struct data data = data_begin(arena, request_id);
 
-    add_text(&data, "connection_key", connection_key);
-    add_text(&data, "action", action);
-    add_text(&data, "by", by);
-    add_text(&data, "user_id", user_id);
+    add_text(&data, "connection_key", input->connection_key);
+    add_text(&data, "webhook_id", input->webhook_id);
+    add_text(&data, "action", input->action);
+    add_texts(&data, "labels", input->labels, input->label_count);
+    add_text(&data, "by", input->user_id ? "user" : "client");
+    add_text(&data, "user_id", input->user_id);
+    if (!input->user_id)
+        add_given(&data, "client_id", input->client_id);
     return data_end(&data);
 }
 
@@ -367,6 +403,26 @@ const char *event_input_completed(struct arena *arena, const char *request_id, c
                                   const char *user_id)
 {
     return event_by(arena, request_id, PR_IN_PROCESSING, by, user_id, NULL);
+}
+
+static void add_package(struct data *data, const struct event_package *package)
+{
+    add_text(data, "storage_key", package->storage_key);
+    add_text(data, "format", package->format);
+    add_text(data, "location", package->location);
+    add_number(data, "bytes", package->bytes);
+    add_true(data, "encrypted", package->encrypted);
+}
+
+static void add_fields(struct data *data, const char *fields)
+{
+    bool fits = strlen(fields) <= EVENT_LIST_BYTES;
+
+    if (fits) {
+        add_name(data, "fields_affected");
+        buf_adds(&data->buf, fields);
+    }
+    add_true(data, "fields_left_out", !fits);
 }
 
 const char *event_task(struct arena *arena, const char *request_id, const struct event_task *task)
@@ -379,30 +435,119 @@ const char *event_task(struct arena *arena, const char *request_id, const struct
     add_given(&data, "dataset", task->dataset);
     add_given(&data, "collection", task->collection);
     add_given(&data, "rule_key", task->rule_key);
+    add_given(&data, "attempt_id", task->attempt_id);
     add_given(&data, "message", task->message);
     if (task->row_count >= 0)
         add_number(&data, "row_count", task->row_count);
-    if (task->fields && strlen(task->fields) <= EVENT_LIST_BYTES) {
-        add_name(&data, "fields_affected");
-        buf_adds(&data.buf, task->fields);
-    }
-    if (task->next_try_at != USEC_NONE)
-        add_time(&data, "next_try_at", task->next_try_at);
+    if (task->fields)
+        add_fields(&data, task->fields);
+    add_time_given(&data, "next_try_at", task->next_try_at);
+    if (task->package)
+        add_package(&data, task->package);
     return data_end(&data);
 }
 
-static void add_task_ids(struct data *data, const char *const *task_ids, int count)
-{
-    size_t end = data->buf.length + EVENT_LIST_BYTES;
+/* A dataset of a plan, once: its collections are all read through one connection. */
+struct plan_dataset {
+    const char *name;
+    UT_hash_handle hh;
+};
 
+/* True when it was not known before. */
+static bool dataset_note(struct plan_dataset **datasets, const char *name, struct arena *arena)
+{
+    struct plan_dataset *dataset;
+
+    HASH_FIND_STR(*datasets, name, dataset);
+    if (dataset)
+        return false;
+    dataset = arena_new_of(arena, struct plan_dataset);
+    dataset->name = name;
+    HASH_ADD_KEYPTR(hh, *datasets, dataset->name, strlen(name), dataset);
+    return true;
+}
+
+/* About what it takes in the three lists. */
+static size_t plan_task_bytes(const struct event_plan_task *task, bool new_dataset)
+{
+    size_t bytes = strlen(task->id) + 8 + (size_t)task->need_count * 8;
+
+    return bytes + (new_dataset ? strlen(task->dataset) + strlen(task->connection_key) + 8 : 0);
+}
+
+static void add_plan_ids(struct data *data, const struct event_plan_task *tasks, int count)
+{
     add_name(data, "tasks");
     buf_addc(&data->buf, '[');
-    for (int i = 0; i < count && data->buf.length < end; i++) {
+    for (int i = 0; i < count; i++) {
         if (i)
             buf_addc(&data->buf, ',');
-        buf_json_string(&data->buf, task_ids[i]);
+        buf_json_string(&data->buf, tasks[i].id);
     }
     buf_addc(&data->buf, ']');
+}
+
+static void add_plan_needs(struct data *data, const struct event_plan_task *tasks, int count)
+{
+    add_name(data, "needs");
+    buf_addc(&data->buf, '[');
+    for (int i = 0; i < count; i++) {
+        buf_adds(&data->buf, i ? ",[" : "[");
+        for (int j = 0; j < tasks[i].need_count; j++)
+            buf_printf(&data->buf, j ? ",%d" : "%d", tasks[i].needs[j]);
+        buf_addc(&data->buf, ']');
+    }
+    buf_addc(&data->buf, ']');
+}
+
+static void add_plan_connections(struct data *data, const struct event_plan_task *tasks, int count)
+{
+    struct plan_dataset *datasets = NULL;
+    bool first = true;
+
+    add_name(data, "connections");
+    buf_addc(&data->buf, '{');
+    for (int i = 0; i < count; i++) {
+        if (!tasks[i].dataset || !dataset_note(&datasets, tasks[i].dataset, data->arena))
+            continue;
+        if (!first)
+            buf_addc(&data->buf, ',');
+        buf_json_string(&data->buf, tasks[i].dataset);
+        buf_addc(&data->buf, ':');
+        buf_json_string(&data->buf, tasks[i].connection_key);
+        first = false;
+    }
+    buf_addc(&data->buf, '}');
+    HASH_CLEAR(hh, datasets);
+}
+
+/* How many of them an event can tell. */
+static int plan_fitting(const struct event_plan_task *tasks, int count, struct arena *arena)
+{
+    struct plan_dataset *datasets = NULL;
+    size_t bytes = 0;
+    int fitting = 0;
+
+    for (; fitting < count; fitting++) {
+        const struct event_plan_task *task = &tasks[fitting];
+
+        bytes += plan_task_bytes(task, task->dataset && dataset_note(&datasets, task->dataset, arena));
+        if (bytes > EVENT_LIST_BYTES)
+            break;
+    }
+    HASH_CLEAR(hh, datasets);
+    return fitting;
+}
+
+static void add_plan(struct data *data, const struct event_plan_task *tasks, int count)
+{
+    int fitting = plan_fitting(tasks, count, data->arena);
+
+    add_plan_ids(data, tasks, fitting);
+    if (!fitting || !tasks[0].dataset)
+        return; /* packages need nothing, and are in no dataset */
+    add_plan_needs(data, tasks, fitting);
+    add_plan_connections(data, tasks, fitting);
 }
 
 static void add_skips(struct data *data, const struct event_skip *skips, int count)
@@ -421,7 +566,7 @@ static void add_skips(struct data *data, const struct event_skip *skips, int cou
 }
 
 const char *event_tasks_planned(struct arena *arena, const char *request_id, const char *action,
-                                const char *const *task_ids, int count, const struct event_skip *skips,
+                                const struct event_plan_task *tasks, int count, const struct event_skip *skips,
                                 int skip_count)
 {
     struct data data = data_begin(arena, request_id);
@@ -429,7 +574,7 @@ const char *event_tasks_planned(struct arena *arena, const char *request_id, con
     add_text(&data, "action", action);
     add_number(&data, "task_count", count);
     add_number(&data, "skip_count", skip_count);
-    add_task_ids(&data, task_ids, count);
+    add_plan(&data, tasks, count);
     add_skips(&data, skips, skip_count);
     return data_end(&data);
 }
@@ -439,6 +584,18 @@ const char *event_forgotten(struct arena *arena, const char *request_id, const c
     struct data data = data_begin(arena, request_id);
 
     add_text(&data, "by", by);
+    return data_end(&data);
+}
+
+const char *event_package_deleted(struct arena *arena, const char *request_id, const char *rule_key,
+                                  const struct event_package *package, const char *reason)
+{
+    struct data data = data_begin(arena, request_id);
+
+    add_text(&data, "rule_key", rule_key);
+    add_text(&data, "storage_key", package->storage_key);
+    add_text(&data, "location", package->location);
+    add_text(&data, "reason", reason);
     return data_end(&data);
 }
 

@@ -10,6 +10,7 @@ EVENT(WEBHOOK_FAILED,         "docket.request.webhook_failed.v1")    /* an attem
 EVENT(WEBHOOK_GIVEN_UP,       "docket.request.webhook_given_up.v1")  /* the last attempt failed */
 EVENT(WEBHOOK_HELD,           "docket.request.webhook_held.v1")      /* its connection is disabled */
 EVENT(WEBHOOK_RELEASED,       "docket.request.webhook_released.v1")  /* enabled again: due at once */
+EVENT(WEBHOOK_WITHDRAWN,      "docket.request.webhook_withdrawn.v1") /* nobody need be called any more */
 EVENT(ELIGIBLE,               "docket.request.pre_approval_eligible.v1")
 EVENT(NOT_ELIGIBLE,           "docket.request.pre_approval_not_eligible.v1")
 EVENT(REPLY_IGNORED,          "docket.request.reply_ignored.v1")     /* taken while blind, too late or opposite */
@@ -40,4 +41,5 @@ EVENT(COMPLETED,              "docket.request.completed.v1")
 EVENT(FAILED,                 "docket.request.failed.v1")
 EVENT(DISCLOSED,              "docket.request.disclosed.v1")       /* a package, links to packages, rows */
 EVENT(FORGOTTEN,              "docket.request.forgotten.v1")       /* its key is destroyed */
+EVENT(PACKAGE_DELETED,        "docket.request.package_deleted.v1") /* from its storage */
 EVENT(DELETED,                "docket.request.deleted.v1")         /* softly: hidden, and nothing goes on */

@@ -45,6 +45,7 @@ struct exchange {
     const char *malformed; /* why the target can't be understood; NULL: it can */
     struct pair *queries, *form, *headers;
     struct stream *stream; /* the answer, instead of call.answer */
+    struct feed *feed;     /* or this one */
     bool begun, too_large, counted, form_parsed;
     _Atomic enum state state;
 };
@@ -111,6 +112,7 @@ static void exchange_reset(struct exchange *exchange)
     struct httpd *httpd = exchange->httpd;
 
     stream_free(exchange->stream);
+    feed_leave(exchange->feed);
     arena_clear(arena);
     buf_clear(&body);
     if (body.capacity > SPARE_BODY_BYTES) {
@@ -347,7 +349,7 @@ static void add_headers(struct exchange *exchange)
         return;
     http_set_header(call, "Content-Type",
                     call->content_type ? call->content_type : "application/json");
-    if (exchange->stream || call->answer_length < GZIP_BYTES_MIN)
+    if (exchange->stream || exchange->feed || call->answer_length < GZIP_BYTES_MIN)
         return;
     http_set_header(call, "Vary", "Accept-Encoding");
     if (answer_gzip(call))
@@ -367,8 +369,20 @@ static void answer_count(const struct http_call *call)
                    usec_monotonic() - call->started);
 }
 
-/* On the connection's own thread. The answer stays where it is, in the arena, until the call is
- * completed. */
+/* The answer stays where it is, in the arena, until the call is completed. */
+static struct MHD_Response *answer_response(struct exchange *exchange)
+{
+    struct http_call *call = &exchange->call;
+
+    if (exchange->stream)
+        return stream_response(exchange->stream, call->connection);
+    if (exchange->feed)
+        return feed_response(exchange->feed, call->connection);
+    return MHD_create_response_from_buffer(call->answer_length, (void *)(uintptr_t)call->answer,
+                                           MHD_RESPMEM_PERSISTENT);
+}
+
+/* On the connection's own thread. */
 static enum MHD_Result answer_queue(struct exchange *exchange)
 {
     struct http_call *call = &exchange->call;
@@ -376,10 +390,7 @@ static enum MHD_Result answer_queue(struct exchange *exchange)
     enum MHD_Result result;
 
     add_headers(exchange);
-    response = exchange->stream
-                   ? stream_response(exchange->stream, call->connection)
-                   : MHD_create_response_from_buffer(call->answer_length, (void *)(uintptr_t)call->answer,
-                                                     MHD_RESPMEM_PERSISTENT);
+    response = answer_response(exchange);
     if (!response)
         return MHD_NO;
     for (const struct pair *header = exchange->headers; header; header = header->next)
@@ -415,6 +426,13 @@ int http_answer_stream(struct http_call *call, const struct stream_source *sourc
     call->answer = NULL;
     http_answer(call);
     return 0;
+}
+
+void http_answer_feed(struct http_call *call, struct feed *feed)
+{
+    exchange_of(call)->feed = feed;
+    call->answer = NULL;
+    http_answer(call);
 }
 
 void http_answer_json(struct http_call *call, int status, const char *json)

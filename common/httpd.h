@@ -14,6 +14,7 @@
 
 #include "common/arena.h"
 #include "common/err.h"
+#include "common/feed.h"
 #include "common/stream.h"
 #include "common/usec.h"
 
@@ -68,3 +69,5 @@ void http_answer_json(struct http_call *call, int status, const char *json);
  * Negative: nothing was answered, and headers that were set are forgotten. */
 enum { HTTP_STREAMS_MAX = 64 };
 int http_answer_stream(struct http_call *call, const struct stream_source *source, struct err *err) MUST_CHECK;
+/* Sends what is put into `feed`, as it comes, never compressed. The answer's part of it is taken over. */
+void http_answer_feed(struct http_call *call, struct feed *feed);

@@ -134,29 +134,42 @@ static struct fields targets_of(const struct graph_node *node, struct arena *are
     return targets;
 }
 
+/* As it is read, unless that is as it is. */
+static const char *column_read(const struct dataset_field *field, const struct fields *targets,
+                               const struct query_words *words, struct arena *arena)
+{
+    const char *name = query_identifier(field->name, arena), *read = NULL;
+
+    for (int i = 0; words && !read && i < targets->count; i++)
+        if (targets->fields[i] == field)
+            read = words->column(words->context, i + 1, field, name);
+    return read ? arena_printf(arena, "%s AS %s", read, name) : name;
+}
+
+/* words NULL: all columns as they are. */
 static void add_columns(struct buf *sql, const struct graph_walk *walk, const struct graph_node *node,
-                        struct arena *arena)
+                        const struct fields *targets, const struct query_words *words, struct arena *arena)
 {
     const struct dataset_field *const *columns;
     int count = query_columns(walk, node, arena, &columns);
 
     buf_adds(sql, "SELECT ");
     for (int i = 0; i < count; i++)
-        buf_printf(sql, "%s%s", i ? ", " : "", query_identifier(columns[i]->name, arena));
+        buf_printf(sql, "%s%s", i ? ", " : "", column_read(columns[i], targets, words, arena));
     buf_printf(sql, " FROM %s WHERE (", query_table(node, arena));
 }
 
-const char *query_select(const struct graph_walk *walk, const struct graph_node *node,
-                         const char *(*placeholder)(void *context, int n, const struct dataset_field *field),
-                         void *context, int64_t limit, struct arena *arena)
+const char *query_select(const struct graph_walk *walk, const struct graph_node *node, const struct query_words *words,
+                         int64_t limit, struct arena *arena)
 {
     _cleanup_(buf_free) struct buf sql = BUF_INIT(QUERY_BYTES_MAX);
     struct fields targets = targets_of(node, arena);
 
-    add_columns(&sql, walk, node, arena);
+    add_columns(&sql, walk, node, &targets, words, arena);
     for (int i = 0; i < targets.count; i++)
-        buf_printf(&sql, "%s%s = any(%s)", i ? " OR " : "", expression(targets.fields[i], "->>", arena),
-                   placeholder(context, i + 1, targets.fields[i]));
+        buf_printf(&sql, "%s%s", i ? " OR " : "",
+                   words->condition(words->context, i + 1, targets.fields[i],
+                                    expression(targets.fields[i], "->>", arena)));
     buf_adds(&sql, targets.count ? ")" : "false)"); /* never the whole table */
     if (limit)
         buf_printf(&sql, " LIMIT %" PRId64, limit);
@@ -183,7 +196,7 @@ const char *query_preview(const struct graph_walk *walk, const struct graph_node
     _cleanup_(buf_free) struct buf sql = BUF_INIT(QUERY_BYTES_MAX);
     struct fields targets = targets_of(node, arena);
 
-    add_columns(&sql, walk, node, arena);
+    add_columns(&sql, walk, node, &targets, NULL, arena);
     for (int i = 0; i < targets.count; i++)
         buf_printf(&sql, is_one_value(node, targets.fields[i]) ? "%s%s = :%s" : "%s%s IN (:%s...)", i ? " OR " : "",
                    expression(targets.fields[i], "->>", arena), targets.fields[i]->path);

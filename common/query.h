@@ -14,12 +14,19 @@
 int query_columns(const struct graph_walk *walk, const struct graph_node *node, struct arena *arena,
                   const struct dataset_field *const **ret);
 
-/* How the value of an entry column is compared: `placeholder(context, n, field)` gives the n-th parameter's text, with
- * its cast, e.g. "$1::text[]". One condition a target field of the node's edges, in the order of their paths, OR-ed,
- * `= any(...)`; one within a column is compared as text (->>). `limit` 0: none. A node without edges has no rows. */
-const char *query_select(const struct graph_walk *walk, const struct graph_node *node,
-                         const char *(*placeholder)(void *context, int n, const struct dataset_field *field),
-                         void *context, int64_t limit, struct arena *arena);
+/* What depends on the types over there. condition: whether an entry field (`expression`, one within a column as text,
+ * ->>) has one of the values that are the n-th parameter, e.g. "\"id\" = any($1::bigint[])". column: an entry column as
+ * it is read; NULL: as it is. */
+struct query_words {
+    const char *(*condition)(void *context, int n, const struct dataset_field *field, const char *expression);
+    const char *(*column)(void *context, int n, const struct dataset_field *field, const char *expression);
+    void *context;
+};
+
+/* One condition a target field of the node's edges, in the order of their paths, OR-ed. `limit` 0: none. A node without
+ * edges has no rows. */
+const char *query_select(const struct graph_walk *walk, const struct graph_node *node, const struct query_words *words,
+                         int64_t limit, struct arena *arena);
 
 /* "\"schema\".\"table\"", or the table alone. */
 const char *query_table(const struct graph_node *node, struct arena *arena);

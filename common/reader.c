@@ -87,6 +87,9 @@ static int consumer_new(struct reader *reader, struct err *err)
         { "queued.max.messages.kbytes", text },
         { "enable.partition.eof", "true" },
         { "fetch.wait.max.ms", "10" }, /* partitions begin one by one, each behind a fetch that waits at others' ends */
+        /* A client that has read as far ahead as it may sleeps a second before it looks whether there is room again,
+         * unless it has something to ask a broker: then it looks at once. */
+        { "topic.metadata.refresh.interval.ms", "20" },
         { "enable.auto.commit", "false" },
         { "enable.auto.offset.store", "false" },
         { "auto.offset.reset", "error" },
@@ -228,7 +231,7 @@ static int part_begin(struct reader_run *run, struct part *part, struct err *err
 {
     rd_kafka_topic_t *topic;
 
-    if (part->topic || part->is_over)
+    if (part->topic)
         return 0;
     topic = rd_kafka_topic_new(run->reader->consumer, part->name, NULL);
     if (!topic)
@@ -250,16 +253,23 @@ static void part_end(struct part *part)
     part->topic = NULL;
 }
 
-static int run_begin(struct reader_run *run, struct err *err)
+/* `ahead`: those that are over, too, as they may be extended. */
+static int run_begin(struct reader_run *run, bool ahead, struct err *err)
 {
     int r = run->reader->consumer ? 0 : consumer_new(run->reader, err);
 
     if (r == 0 && !run->queue)
         run->queue = rd_kafka_queue_new(run->reader->consumer);
     for (int i = 0; r == 0 && i < run->part_count; i++)
-        r = part_begin(run, &run->parts[i], err);
+        if (ahead || !run->parts[i].is_over)
+            r = part_begin(run, &run->parts[i], err);
     run->begun = r == 0;
     return r;
+}
+
+int reader_run_ahead(struct reader_run *run, struct err *err)
+{
+    return run_begin(run, true, err);
 }
 
 static void current_drop(struct reader_run *run)
@@ -367,7 +377,7 @@ static int message_take(struct reader_run *run, rd_kafka_message_t *message, boo
 
 int reader_next(struct reader_run *run, const struct record **ret, struct err *err)
 {
-    int r = run->begun ? 0 : run_begin(run, err);
+    int r = run->begun ? 0 : run_begin(run, false, err);
 
     current_drop(run);
     *ret = NULL;

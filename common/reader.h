@@ -4,7 +4,7 @@
  *
  * Threads:   one at a time per reader; its runs belong to it.
  * Ownership: a record lives until the next call on its run. Memory is bounded by what is read ahead: READER_AHEAD_BYTES
- *            over all partitions, however long the topics are.
+ *            of keys and values over all partitions, with headers and all some five times that, however long the topics.
  * Errors:    ERR_UNAVAILABLE when a broker does not answer within the patience; ERR_GONE when what was to be read is
  *            not there any more.
  */
@@ -17,7 +17,7 @@
 #include "common/err.h"
 #include "common/record.h"
 
-enum { READER_AHEAD_BYTES = 64 * 1024 * 1024 };
+enum { READER_AHEAD_BYTES = 16 * 1024 * 1024 };
 
 struct reader;
 struct reader_run;
@@ -46,6 +46,9 @@ struct reader_run *reader_run_new(struct reader *reader);
 /* Records with an offset of `from` to `until`, which is not among them. */
 void reader_run_add(struct reader_run *run, const char *name, int32_t partition, int64_t from, int64_t until);
 void reader_run_free(struct reader_run *run);
+
+/* Reading ahead begins now, also where nothing is asked for yet: of several runs, all before the first is waited for. */
+int reader_run_ahead(struct reader_run *run, struct err *err) MUST_CHECK;
 
 /* The next one; NULL when all of them were read. */
 int reader_next(struct reader_run *run, const struct record **ret, struct err *err) MUST_CHECK;

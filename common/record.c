@@ -59,8 +59,11 @@ void record_read(const rd_kafka_message_t *message, struct record *ret)
 /* Headers come in docket's order, or nearly: where the one before was found is where to look first. */
 static int attribute_find(const char *name, int first)
 {
-    size_t length = strlen(name);
+    size_t length;
 
+    if (first < RECORD_ATTRIBUTES && !strcmp(name, attributes[first].name))
+        return first;
+    length = strlen(name);
     for (int i = 0; i < RECORD_ATTRIBUTES; i++) {
         int at = (first + i) % RECORD_ATTRIBUTES;
 

@@ -22,10 +22,12 @@ static void member_begin(struct buf *out, bool *first, const char *name)
 /* Bytes as a JSON string: what is no UTF-8, or holds a NUL, is told by buf_json_string() as far as it goes. */
 static void member_text(struct buf *out, bool *first, const char *name, const void *bytes, size_t length)
 {
-    char *text = strndup(bytes ? bytes : "", bytes ? length : 0);
+    char *text = calloc(1, bytes ? length + 1 : 1);
 
     if (!text)
         abort();
+    if (bytes)
+        memcpy(text, bytes, length); /* not strndup(), which may look for the end of a text that has none */
     member_begin(out, first, name);
     buf_json_string(out, text);
     free(text);

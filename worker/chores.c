@@ -9,12 +9,14 @@
 #include "common/metric.h"
 #include "worker/engine.h"
 #include "worker/chores.sql.h"
+#include "worker/patrol.h"
 #include "worker/retention.h"
 
 enum {
     TICK_MS = 100,
     PARK_CLAIM_MAX = 512,   /* deliveries at once */
     SWEEP_PAGE = 256,       /* requests at once */
+    ORPHANS_MAX = 256,      /* deliveries at once */
     RELAY_OUTBOXES = 256,
     TIMERS_MAX = 256,
     TASKS_CLAIM_MAX = 16,
@@ -26,7 +28,8 @@ enum {
 const struct sql *const chores_statements[] = {
     &SQL_park_claim,    &SQL_park_return, &SQL_timer_claim,   &SQL_sweep_claim, &SQL_sweep_page,
     &SQL_sweep_advance, &SQL_sweep_end,   &SQL_sweep_orphans, &SQL_relay_claim, &SQL_gauge_counts,
-    &SQL_task_return,   &SQL_task_claim,  &SQL_task_renew,    NULL,
+    &SQL_task_return,   &SQL_task_claim,  &SQL_task_renew,    &SQL_timer_return,
+    NULL,
 };
 
 struct sweep {
@@ -34,7 +37,7 @@ struct sweep {
     int64_t id;
     char cursor[64];
     int open; /* works of the page that are not over */
-    bool last_page;
+    bool last_page, cleared; /* cleared: no orphan is left */
 };
 
 struct chores {
@@ -46,6 +49,7 @@ struct chores {
     struct dispatch *dispatch;
     struct execute *execute;
     struct retention *retention;
+    struct patrol *patrol;
     struct arena *arena;
     const char *worker;
     bool stopping, returned, parking, timing, relaying, gauging, claiming, renewing;
@@ -76,6 +80,7 @@ static void take_back(struct chores *chores)
     db_text(args, chores->worker);
     pipe_add(group, &SQL_park_return, args);
     pipe_add(group, &SQL_task_return, args);
+    pipe_add(group, &SQL_timer_return, args);
     chores->parking = true;
     pipe_send(group, on_returned, chores);
 }
@@ -276,10 +281,11 @@ static void timers(struct chores *chores)
     struct db_args *args;
     struct pipe_group *group;
 
-    if (chores->timing || chores->timers_open || chores->timer_wait-- > 0)
+    if (!chores->returned || chores->timing || chores->timers_open || chores->timer_wait-- > 0)
         return;
     args = db_args_new(chores->arena);
     db_int(args, TIMERS_MAX);
+    db_text(args, chores->worker);
     group = pipe_group_new(chores->pipe);
     pipe_add(group, &SQL_timer_claim, args);
     chores->timing = true;
@@ -301,7 +307,7 @@ static void on_sweep_advanced(void *context, PGresult **results, const struct er
         sweep_next_page(chores);
 }
 
-static void sweep_page_over(struct chores *chores)
+static void sweep_move(struct chores *chores)
 {
     struct db_args *args = db_args_new(chores->arena);
     struct pipe_group *group = pipe_group_new(chores->pipe);
@@ -310,9 +316,50 @@ static void sweep_page_over(struct chores *chores)
     if (!chores->sweep.last_page)
         db_text(args, chores->sweep.cursor);
     pipe_add(group, chores->sweep.last_page ? &SQL_sweep_end : &SQL_sweep_advance, args);
-    if (chores->sweep.last_page)
-        pipe_add(group, &SQL_sweep_orphans, NULL);
     pipe_send(group, on_sweep_advanced, chores);
+}
+
+static void on_review_over(struct work *work, void *source);
+
+static void on_orphans(void *context, PGresult **results, const struct err *err)
+{
+    struct chores *chores = context;
+    struct sweep *sweep = &chores->sweep;
+    int count = err ? 0 : PQntuples(results[0]);
+
+    if (err) {
+        sweep->busy = false;
+        return;
+    }
+    sweep->cleared = count < ORPHANS_MAX;
+    sweep->open = count + 1;
+    for (int row = 0; row < count; row++) {
+        struct work *work = work_new(WORK_DELIVERY, db_get_text(results[0], row, 0), on_review_over, chores);
+
+        work->delivery_id = db_dup_text(results[0], row, 1, work->arena);
+        intake_submit(chores->intake, work);
+    }
+    on_review_over(NULL, chores);
+}
+
+static void sweep_orphans(struct chores *chores)
+{
+    struct db_args *args = db_args_new(chores->arena);
+    struct pipe_group *group = pipe_group_new(chores->pipe);
+
+    db_int(args, ORPHANS_MAX);
+    db_int(args, chores_lease(chores->config));
+    db_text(args, chores->worker);
+    pipe_add(group, &SQL_sweep_orphans, args);
+    pipe_send(group, on_orphans, chores);
+}
+
+static void sweep_page_over(struct chores *chores)
+{
+    if (chores->sweep.last_page && !chores->sweep.cleared)
+        sweep_orphans(chores);
+    else
+        sweep_move(chores);
 }
 
 static void on_review_over(struct work *work, void *source)
@@ -366,6 +413,7 @@ static void on_sweep_claimed(void *context, PGresult **results, const struct err
         return;
     }
     sweep->id = db_get_int(results[0], 0, 0);
+    sweep->cleared = false;
     snprintf(sweep->cursor, sizeof(sweep->cursor), "%s", db_get_text(results[0], 0, 1));
     log_info("sweep.began", log_number("sweep", sweep->id));
     sweep_next_page(chores);
@@ -503,6 +551,7 @@ static void on_tick(uv_timer_t *timer)
     relay(chores);
     gauge(chores);
     retention_turn(chores->retention);
+    patrol_turn(chores->patrol);
     give_back(chores);
 }
 
@@ -522,6 +571,7 @@ struct chores *chores_new(uv_loop_t *loop, const struct config *config, const st
     chores->worker = worker;
     chores->arena = arena_new();
     chores->retention = retention_new(loop, config, parts->publisher, parts->intake);
+    chores->patrol = patrol_new(loop, config);
     uv_timer_init(loop, chores->timer);
     chores->timer->data = chores;
     uv_timer_start(chores->timer, on_tick, TICK_MS, TICK_MS);
@@ -545,6 +595,7 @@ void chores_free(struct chores *chores)
     uv_timer_stop(chores->timer);
     uv_close((uv_handle_t *)chores->timer, timer_free);
     retention_free(chores->retention);
+    patrol_free(chores->patrol);
     arena_free(chores->arena);
     free(chores);
 }

@@ -8,6 +8,7 @@
  *   relay   events that their program did not live to publish are published
  *   gauge   what waits is counted
  *   retention  what has had its time is forgotten and deleted (worker/retention.h)
+ *   patrol  the ledger of calls is looked over (worker/patrol.h)
  *
  * Threads: the loop's.
  */

@@ -38,11 +38,16 @@ where t.request_id = i.request_id and t.id = i.id and t.state = 'waiting' and t.
 returning t.request_id, t.id
 
 -- name: timer_claim
-update request_timer t set due_at = now() + interval '30 seconds'
-from (select request_id, kind from request_timer where due_at <= now() order by due_at limit $1::bigint
-      for update skip locked) d
+-- `due_at` stays what the event said: whoever claimed it sees to it until the lease ends.
+update request_timer t set leased_until = now() + interval '30 seconds', worker = $2::text
+from (select request_id, kind from request_timer
+      where due_at <= now() and (leased_until is null or leased_until <= now())
+      order by due_at limit $1::bigint for update skip locked) d
 where t.request_id = d.request_id and t.kind = d.kind
 returning t.request_id
+
+-- name: timer_return
+update request_timer set leased_until = null, worker = null where worker = $1
 
 -- name: sweep_claim
 update review_sweep s set lease_until = now() + interval '30 seconds'
@@ -65,11 +70,18 @@ order by id limit $2::bigint
 update review_sweep set cursor = $2::text, lease_until = now() + interval '30 seconds' where id = $1::bigint
 
 -- name: sweep_orphans
--- What was tried again beside a run, or by an operator, of a webhook that is no more: no request is looked at for it.
-update webhook_delivery d set state = 'given_up', outcome = 'webhook_deleted', due_at = null, settled_at = now()
-where d.due_at is not null and d.state = 'waiting' and (d.passed or d.redelivery)
-  and not exists (select from policy_webhook w where w.id = d.webhook_id)
-  and not exists (select from pre_approval_webhook w where w.id = d.webhook_id)
+-- Calls that wait and whose webhook is no more: nobody has room for them, and no request is looked at for them. Those
+-- beside a run, asked for by an operator, or owed while the webhook was being deleted.
+with orphan as materialized (
+    select d.request_id, d.id from webhook_delivery d
+    where d.due_at is not null and d.state = 'waiting' and (d.passed or d.redelivery or d.kind = 'pre_approval')
+      and not exists (select from policy_webhook w where w.id = d.webhook_id)
+      and not exists (select from pre_approval_webhook w where w.id = d.webhook_id)
+    limit $1::bigint for update skip locked
+)
+update webhook_delivery w set due_at = now() + $2::bigint * interval '1 microsecond', worker = $3::text
+from orphan o where w.request_id = o.request_id and w.id = o.id
+returning w.request_id, w.id
 
 -- name: sweep_end
 delete from review_sweep where id = $1::bigint

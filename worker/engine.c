@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "common/log.h"
 #include "common/metric.h"
@@ -263,7 +264,8 @@ static struct event_webhook step_names(const struct settle_item *item, const str
     return (struct event_webhook){ .webhook_id = item->webhook_id,
                                    .webhook_key = step->webhook ? step->webhook->key : NULL,
                                    .delivery_id = item->delivery_id,
-                                   .kind = webhook_kind_word(item->webhook_kind) };
+                                   .kind = webhook_kind_word(item->webhook_kind),
+                                   .connection_id = step->webhook ? item->connection_id : NULL };
 }
 
 static void do_step(struct engine *engine, struct work *work, const struct plan_step *step)
@@ -521,21 +523,68 @@ static void planned(void *context, struct settle_item *item, bool won)
             task_begin(engine, work, &step->tasks[i]);
 }
 
+/* A task's place in its plan, by its id. */
+struct place {
+    const char *id;
+    int place;
+    UT_hash_handle hh;
+};
+
+static struct place *places_of(const struct plan_step *step, struct arena *arena)
+{
+    struct place *places = NULL, *list = arena_array(arena, struct place, (size_t)step->task_count);
+
+    for (int i = 0; i < step->task_count; i++) {
+        list[i] = (struct place){ .id = step->tasks[i].id, .place = i };
+        HASH_ADD_KEYPTR(hh, places, list[i].id, strlen(list[i].id), &list[i]);
+    }
+    return places;
+}
+
+static void tell_needs(const struct task *task, struct place *places, struct event_plan_task *told, struct arena *arena)
+{
+    int *needs = arena_array(arena, int, (size_t)task->need_count);
+
+    for (int i = 0; i < task->need_count; i++) {
+        struct place *place;
+
+        HASH_FIND_STR(places, task->needs[i], place);
+        if (place) /* always: a task needs others of its own plan */
+            needs[told->need_count++] = place->place;
+    }
+    told->needs = needs;
+}
+
+/* As the event tells them. */
+static const struct event_plan_task *plan_told(const struct plan_step *step, struct arena *arena)
+{
+    struct event_plan_task *told = arena_array(arena, struct event_plan_task, (size_t)step->task_count);
+    struct place *places = places_of(step, arena);
+
+    for (int i = 0; i < step->task_count; i++) {
+        const struct task *task = &step->tasks[i];
+
+        told[i] = (struct event_plan_task){
+            .id = task->id, .dataset = task->dataset, .connection_key = task->connection_key
+        };
+        tell_needs(task, places, &told[i], arena);
+    }
+    HASH_CLEAR(hh, places);
+    return told;
+}
+
 static void do_tasks(struct engine *engine, struct work *work, const struct plan_step *step)
 {
     struct settle_item *item = decision_new(engine, work, SETTLE_PLAN, step);
-    const char **ids = arena_array(work->arena, const char *, (size_t)step->task_count);
 
-    for (int i = 0; i < step->task_count; i++)
-        ids[i] = step->tasks[i].id;
     item->done = planned;
     item->step = arena_memdup(work->arena, step, sizeof(*step));
     item->version = work->catalog->version;
     item->tasks = tasks_json(step, work->arena);
     item->due_at = item->entry.time + ENGINE_TASK_LEASE;
     item->entry.payload =
-        event_tasks_planned(work->arena, work->request_id, task_action_word(step->tasks[0].action), ids,
-                            step->task_count, step->skips, step->skip_count);
+        event_tasks_planned(work->arena, work->request_id, task_action_word(step->tasks[0].action),
+                            plan_told(step, work->arena), step->task_count, step->skips, step->skip_count);
     settle_submit(engine->parts.settle, item);
 }
 
@@ -547,9 +596,7 @@ static void leased(void *context, struct settle_item *item, bool won)
     if (!won || !task || item->due_at == USEC_NONE)
         return;
     held = *task;
-    held.state = TASK_WAITING;
     held.due_at = item->due_at;
-    held.run = item->run;
     request_put_task(item->work->request, &held);
     task_begin(context, item->work, &held);
 }
@@ -593,6 +640,9 @@ static const char *task_event(struct work *work, const struct job *job, const st
 {
     const struct task *task = &job->task;
     const struct job_outcome *outcome = &job->outcome;
+    const struct event_package package = {
+        outcome->storage_key, outcome->format, outcome->location, outcome->bytes, outcome->encrypted
+    };
 
     return event_task(work->arena, work->request_id,
                       &(struct event_task){
@@ -602,10 +652,12 @@ static const char *task_event(struct work *work, const struct job *job, const st
                           .dataset = task->dataset,
                           .collection = task->collection,
                           .rule_key = rule_key_of(task),
+                          .attempt_id = item->attempt_id,
                           .message = outcome->message,
                           .row_count = outcome->result == JOB_COMPLETE ? outcome->row_count : -1,
                           .fields = outcome->fields,
                           .next_try_at = item->due_at,
+                          .package = outcome->location ? &package : NULL,
                       });
 }
 
@@ -729,6 +781,20 @@ static struct settle_item *delivery_item(struct work *work, enum settle_kind kin
     return item;
 }
 
+/* Looked at anew, by the configuration as it is then: this one has moved. */
+static void held(void *context, struct settle_item *item, bool won)
+{
+    struct engine *engine = context;
+    const struct delivery *delivery = request_delivery(item->work->request, item->delivery_id);
+    struct settle_item *again;
+
+    if (won || !delivery)
+        return;
+    again = delivery_item(item->work, SETTLE_PARK, delivery, DELIVERY_WAITING);
+    again->due_at = again->entry.time;
+    settle_submit(engine->parts.settle, again);
+}
+
 static void do_hold(struct engine *engine, struct work *work, const struct plan_step *step)
 {
     bool hold = step->kind == PLAN_HOLD;
@@ -739,6 +805,11 @@ static void do_hold(struct engine *engine, struct work *work, const struct plan_
     item->due_at = hold ? USEC_NONE : item->entry.time;
     item->entry.type = hold ? EVENT_WEBHOOK_HELD : EVENT_WEBHOOK_RELEASED;
     item->entry.payload = event_webhook(work->arena, work->request_id, &names, step->word);
+    if (hold) {
+        item->version = work->catalog->version;
+        item->done = held;
+        item->context = engine;
+    }
     settle_submit(engine->parts.settle, item);
 }
 
@@ -752,10 +823,17 @@ static void do_quiet(struct engine *engine, struct work *work, const struct plan
 static void do_drop(struct engine *engine, struct work *work, const struct plan_step *step)
 {
     bool replied = !strcmp(step->word, "replied");
-    struct settle_item *item = delivery_item(work, SETTLE_PARK, step->delivery,
+    struct settle_item *item = delivery_item(work, SETTLE_DELIVERY, step->delivery,
                                              replied ? DELIVERY_DELIVERED : DELIVERY_GIVEN_UP);
+    const struct catalog_webhook *webhook = catalog_webhook_by_id(work->catalog, step->delivery->webhook_id);
+    struct event_webhook names = { .webhook_id = step->delivery->webhook_id,
+                                   .webhook_key = webhook ? webhook->key : NULL,
+                                   .delivery_id = step->delivery->id,
+                                   .kind = webhook_kind_word(step->delivery->kind) };
 
     item->outcome = step->word;
+    item->entry.type = EVENT_WEBHOOK_WITHDRAWN;
+    item->entry.payload = event_webhook(work->arena, work->request_id, &names, step->word);
     settle_submit(engine->parts.settle, item);
 }
 
@@ -765,6 +843,7 @@ static void do_owe(struct engine *engine, struct work *work, const struct plan_s
     struct event_webhook names = webhook_names(step->webhook, NULL);
 
     names.delivery_id = event_delivery_id(work->arena, work->request_id, step->webhook->id);
+    names.connection_id = step->webhook->connection->id;
     item->delivery_id = names.delivery_id;
     item->webhook_id = step->webhook->id;
     item->connection_id = step->webhook->connection->id;
@@ -979,6 +1058,7 @@ static void judge_success(const struct judgement *judgement)
         item->state = DELIVERY_GIVEN_UP;
         item->outcome = "bad_answer";
         item->problem = arena_strdup(call->work->arena, err.text);
+        judgement->event->problem = item->problem;
         return;
     }
     item->halted = answer.halt && call->webhook->kind == WEBHOOK_PRE;
@@ -1077,6 +1157,10 @@ static void judge(const struct judgement *judgement)
         judge_failure(judgement);
     item->passed = is_passing(judgement);
     item->entry.type = judged_type(judgement);
+    if (item->entry.type == EVENT_ENDPOINT_PAUSED) { /* the others' types say it */
+        judgement->event->state = delivery_word(item->state);
+        judgement->event->passed = item->passed;
+    }
     if (item->entry.type == EVENT_WEBHOOK_SENT && judgement->call->webhook->kind == WEBHOOK_PRE_APPROVAL &&
         engine->parts.config->reminder)
         item->due_at = item->entry.time + engine->parts.config->reminder;
@@ -1192,7 +1276,7 @@ static void on_answered(void *context, struct call *call, const struct http_answ
 static void on_parked(void *context, struct call *call, usec_t due_at)
 {
     struct engine *engine = context;
-    struct settle_item *item = delivery_item(call->work, SETTLE_PARK, call->delivery, DELIVERY_WAITING);
+    struct settle_item *item = delivery_item(call->work, SETTLE_PARK, call->delivery, call->delivery->state);
 
     item->due_at = due_at;
     settle_submit(engine->parts.settle, item);

@@ -41,8 +41,9 @@ struct watch {
     uv_poll_t poll;
     curl_socket_t socket;
     struct http *http;
-    int events;  /* that are polled for */
-    bool unused; /* between two calls: polled on, as the next call will want the same */
+    int events;     /* that are polled for */
+    bool unused;    /* between two calls: polled on, as the next call will want the same */
+    bool is_inward; /* by which curl's resolver wakes it: no connection, and closed without on_close() */
     UT_hash_handle hh;
 };
 
@@ -337,6 +338,15 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
     finish_all(http);
 }
 
+static bool is_inward(curl_socket_t socket)
+{
+    int domain = AF_UNSPEC;
+    socklen_t length = sizeof(domain);
+
+    return getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 ||
+           (domain != AF_INET && domain != AF_INET6);
+}
+
 static struct watch *watch_new(struct http *http, curl_socket_t socket)
 {
     struct watch *watch = calloc(1, sizeof(*watch));
@@ -345,6 +355,7 @@ static struct watch *watch_new(struct http *http, curl_socket_t socket)
         abort();
     watch->socket = socket;
     watch->http = http;
+    watch->is_inward = is_inward(socket);
     HASH_ADD_INT(http->watches, socket, watch);
     uv_poll_init_socket(http->loop, &watch->poll, socket);
     watch->poll.data = watch;
@@ -359,7 +370,14 @@ static struct watch *watch_find(struct http *http, curl_socket_t socket)
     return watch;
 }
 
-/* Adding a socket to epoll and taking it out for every call costs two system calls of five. So a socket is watched
+static void watch_end(struct watch *watch)
+{
+    HASH_DEL(watch->http->watches, watch);
+    uv_poll_stop(&watch->poll);
+    uv_close((uv_handle_t *)&watch->poll, watch_free);
+}
+
+/* Adding a socket to epoll and taking it out for every call costs two system calls of five. So a connection's is watched
  * from its first call until it is closed, which curl asks us to do. */
 static int on_socket(CURL *easy, curl_socket_t socket, int action, void *context, void *assigned)
 {
@@ -369,7 +387,9 @@ static int on_socket(CURL *easy, curl_socket_t socket, int action, void *context
 
     (void)easy;
     if (action == CURL_POLL_REMOVE) {
-        if (watch)
+        if (watch && watch->is_inward)
+            watch_end(watch);
+        else if (watch)
             watch->unused = true;
         return 0;
     }
@@ -393,11 +413,8 @@ static int on_close(void *context, curl_socket_t socket)
     struct http *http = context;
     struct watch *watch = watch_find(http, socket);
 
-    if (watch) {
-        HASH_DEL(http->watches, watch);
-        uv_poll_stop(&watch->poll);
-        uv_close((uv_handle_t *)&watch->poll, watch_free);
-    }
+    if (watch)
+        watch_end(watch);
     return close(socket);
 }
 

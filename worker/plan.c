@@ -378,8 +378,8 @@ static const char *task_log(const struct task *task)
     return task->action == TASK_PACKAGE ? "Access package upload" : task->dataset;
 }
 
-/* True: all of this action are over. Those that may be begun are; one that failed in this run ends it. What is under
- * way (it has a `due_at`) is left to whoever holds it. */
+/* True: all of this action are over. Those that may be begun are; one that failed ends the run, and waits again after a
+ * retry. What is under way (it has a `due_at`) is left to whoever holds it. */
 static bool plan_tasks(const struct request *request, enum task_action action, struct plan *plan)
 {
     bool over = true;
@@ -389,13 +389,13 @@ static bool plan_tasks(const struct request *request, enum task_action action, s
 
         if (task->action != action || task->state == TASK_COMPLETE || task->state == TASK_SKIPPED)
             continue;
-        if (task->state == TASK_FAILED && task->run == request->run) {
+        if (task->state == TASK_FAILED) {
             plan->count = 0;
             plan_fail(plan, task_checkpoints[action], task_log(task), task->message);
             return false;
         }
         over = false;
-        if (task->state == TASK_FAILED || task->due_at == USEC_NONE)
+        if (task->due_at == USEC_NONE)
             plan_begin(request, task, plan);
     }
     return over;
@@ -534,6 +534,26 @@ static bool plan_packages(const struct request *request, const struct catalog_po
     return false;
 }
 
+static bool was_read(const struct request *request, const struct graph_node *node)
+{
+    const struct task *read = request_task(request, node_task_id(request->arena, TASK_ACCESS, node));
+
+    return read && read->state == TASK_COMPLETE;
+}
+
+/* Those after which it is erased, as far as they are. */
+static void erase_needs_of(const struct request *request, const struct graph_node *node, struct task *task)
+{
+    const struct graph_node **needs =
+        arena_array(request->arena, const struct graph_node *, (size_t)node->erase_need_count);
+    int count = 0;
+
+    for (int i = 0; i < node->erase_need_count; i++)
+        if (was_read(request, node->erase_needs[i]))
+            needs[count++] = node->erase_needs[i];
+    needs_of(request->arena, TASK_ERASURE, needs, count, task);
+}
+
 /* What was read is what is erased; `erase_after` says in which order. */
 static bool plan_erasures(const struct request *request, const struct catalog *catalog,
                           const struct catalog_policy *policy, struct plan *plan)
@@ -551,12 +571,11 @@ static bool plan_erasures(const struct request *request, const struct catalog *c
     tasks = arena_array(request->arena, struct task, (size_t)walk->count);
     for (int i = 0; i < walk->count; i++) {
         const struct graph_node *node = walk->nodes[i];
-        const struct task *read = request_task(request, node_task_id(request->arena, TASK_ACCESS, node));
 
-        if (!read || read->state != TASK_COMPLETE)
+        if (!was_read(request, node))
             continue;
         tasks[count] = node_task(request, TASK_ERASURE, request->task_count + count, node);
-        needs_of(request->arena, TASK_ERASURE, node->erase_needs, node->erase_need_count, &tasks[count]);
+        erase_needs_of(request, node, &tasks[count]);
         count++;
     }
     if (!count)

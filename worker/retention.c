@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/forget.h"
+#include "common/journal.h"
 #include "common/log.h"
 #include "common/package.h"
 #include "worker/retention.sql.h"
@@ -101,25 +102,71 @@ static int delete_old_rows(struct retention *retention, struct err *err)
 
 /* --- packages ---------------------------------------------------------------------------------------- */
 
+/* The columns of SQL_retention_package_claim. */
+enum { REQUEST, RULE_KEY, LOCATION, DELETE_AT, STORAGE_KEY, FORGOTTEN = 7 };
+
+static struct journal_entry package_entry(struct retention *retention, const PGresult *rows, int row)
+{
+    const struct event_package package = { .storage_key = db_get_text(rows, row, STORAGE_KEY),
+                                           .location = db_get_text(rows, row, LOCATION) };
+    const char *id = db_get_text(rows, row, REQUEST);
+
+    return (struct journal_entry){
+        .request_id = id,
+        .expected = JOURNAL_ANY,
+        .type = EVENT_PACKAGE_DELETED,
+        .time = usec_now(),
+        .traceparent = event_trace_new(retention->arena),
+        .payload = event_package_deleted(retention->arena, id, db_get_text(rows, row, RULE_KEY), &package,
+                                         db_get_bool(rows, row, FORGOTTEN) ? "forgotten" : "expired"),
+    };
+}
+
+/* *gone: unless it was made anew meanwhile, and stays. */
+static int package_remove(struct retention *retention, const PGresult *rows, int row, bool *gone, struct err *err)
+{
+    _cleanup_(db_result_freep) PGresult *removed = NULL;
+    struct db_args *args = db_args_new(retention->arena);
+    int r;
+
+    for (int column = REQUEST; column <= LOCATION; column++)
+        db_text(args, db_get_text(rows, row, column));
+    db_time(args, db_get_time(rows, row, DELETE_AT));
+    r = db_run_planned(retention->db, &SQL_retention_package_gone, args, &removed, err);
+    *gone = r == 0 && PQntuples(removed);
+    return r;
+}
+
+/* Its row and its event go together. The request first, as whoever makes a package anew does. */
 static int package_gone(struct retention *retention, const PGresult *rows, int row, struct err *err)
 {
-    struct db_args *args = db_args_new(retention->arena);
+    struct journal_entry entry = package_entry(retention, rows, row), *entries = &entry;
+    bool gone = false;
+    int r = db_begin(retention->db, err);
 
-    for (int column = 0; column < 3; column++)
-        db_text(args, db_get_text(rows, row, column));
-    db_time(args, db_get_time(rows, row, 3));
-    return db_do_planned(retention->db, &SQL_retention_package_gone, args, err);
+    if (r < 0)
+        return r;
+    r = journal_append(retention->db, &entries, 1, publisher_source(retention->publisher), retention->arena, err);
+    if (r == 0)
+        r = package_remove(retention, rows, row, &gone, err);
+    if (r == 0 && gone)
+        r = db_commit(retention->db, err);
+    else
+        db_rollback(retention->db);
+    if (r == 0 && gone)
+        publish_entries(retention->publisher, &entries, 1);
+    return r;
 }
 
 /* One that can't be deleted now is tried again when its lease ends; the others go on. */
 static int package_delete(struct retention *retention, const PGresult *rows, int row, struct err *err)
 {
-    const struct store_target target = package_target(retention->config, retention->catalog, rows, row, 4);
+    const struct store_target target = package_target(retention->config, retention->catalog, rows, row, STORAGE_KEY);
     struct err away = { 0 };
 
-    if (store_delete(&target, db_get_text(rows, row, 2), &away) == 0)
+    if (store_delete(&target, db_get_text(rows, row, LOCATION), &away) == 0)
         return package_gone(retention, rows, row, err);
-    log_err("package.not_deleted", &away, log_id("request", db_get_text(rows, row, 0)),
+    log_err("package.not_deleted", &away, log_id("request", db_get_text(rows, row, REQUEST)),
             log_word("storage", target.key));
     return 0;
 }

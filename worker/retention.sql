@@ -28,8 +28,10 @@ from (select request_id, rule_key from request_package where delete_at <= now() 
       for update skip locked) d
 where p.request_id = d.request_id and p.rule_key = d.rule_key
 returning p.request_id, p.rule_key, p.location, p.delete_at, p.storage_key, p.storage ->> 'type',
-          p.storage ->> 'details'
+          p.storage ->> 'details',
+          exists (select from privacy_request r where r.id = p.request_id and r.forgotten_at is not null)
 
 -- name: retention_package_gone
 -- Unless it was made anew meanwhile.
 delete from request_package where request_id = $1 and rule_key = $2 and location = $3 and delete_at = $4
+returning rule_key

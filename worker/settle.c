@@ -104,8 +104,6 @@ static void park_args(struct db_args *args, const struct section *section)
     COLUMN(args, DB_TEXT, db_add_text, section, item->delivery_id);
     COLUMN(args, DB_TEXT, db_add_text, section, delivery_word(item->state));
     COLUMN(args, DB_TIME, db_add_time, section, item->due_at);
-    COLUMN(args, DB_TEXT, db_add_text, section, item->outcome);
-    COLUMN(args, DB_TIME, db_add_time, section, item->entry.time);
 }
 
 static void attempt_args(struct db_args *args, const struct section *section)
@@ -132,6 +130,8 @@ static void delivery_args(struct db_args *args, const struct section *section)
     COLUMN(args, DB_TEXT, db_add_text, section, item->delivery_id);
     COLUMN(args, DB_TEXT, db_add_text, section, delivery_word(item->state));
     COLUMN(args, DB_TIME, db_add_time, section, item->due_at);
+    db_int(args, section->items[0]->version);
+    COLUMN(args, DB_TEXT, db_add_text, section, item->outcome);
 }
 
 static void owed_args(struct db_args *args, const struct section *section)

@@ -23,9 +23,9 @@ struct plan_step;
 
 enum settle_kind {
     SETTLE_ENDPOINT, /* the endpoint of `connection_id` is paused: it answered 410; no event */
-    SETTLE_PARK,     /* a delivery's state, due_at and outcome; no event */
+    SETTLE_PARK,     /* when a delivery is looked at next; no event */
     SETTLE_ATTEMPT,  /* a delivery's attempt, with its event */
-    SETTLE_DELIVERY, /* a delivery's state, with its event */
+    SETTLE_DELIVERY, /* a delivery's state, with its event: may hold only while the catalog's version stands */
     SETTLE_OWE,      /* a new delivery, with its event */
     SETTLE_REPLY,    /* a reply, with its event */
     SETTLE_APPROVE,  /* an event that holds only while the catalog's version stands */
@@ -44,7 +44,7 @@ typedef void settle_done(void *context, struct settle_item *item, bool won);
 struct settle_item {
     enum settle_kind kind;
     struct work *work;
-    struct journal_entry entry; /* all but PARK and ENDPOINT; its request_id is always set */
+    struct journal_entry entry; /* all but PARK, LEASE and ENDPOINT; its request_id is always set */
     /* ENDPOINT, PARK, ATTEMPT, DELIVERY, OWE, STEP, REPLY */
     const char *delivery_id, *webhook_id, *connection_id;
     enum delivery_state state;
@@ -70,7 +70,7 @@ struct settle_item {
     const char *rule_key, *attempt_id;    /* TASK */
     enum task_state task_state;           /* TASK */
     bool eligible;       /* REPLY */
-    int64_t version;     /* APPROVE, STEP */
+    int64_t version;     /* APPROVE, STEP, PLAN; DELIVERY: 0 for whatever it is */
     settle_done *done;
     void *context;
     bool failed;         /* alone, when `wins` of its kind had been written: settle's own */

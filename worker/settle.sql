@@ -1,10 +1,8 @@
 -- name: settle_park
-update webhook_delivery d set state = i.state, due_at = i.due_at, outcome = coalesce(i.outcome, d.outcome), worker = null,
-       settled_at = case when i.state in ('waiting', 'held') then null when d.state = i.state then d.settled_at
-                         else i.time end
-from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::timestamptz[])
-     as i(request_id, id, state, due_at, outcome, time)
-where d.request_id = i.request_id and d.id = i.id and (d.state in ('waiting', 'held') or d.state = i.state)
+-- When it is looked at next. Its state is as it was read, or somebody else has seen to it.
+update webhook_delivery d set due_at = i.due_at, worker = null
+from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) as i(request_id, id, state, due_at)
+where d.request_id = i.request_id and d.id = i.id and d.state = i.state
 
 -- name: settle_attempts
 with settled as (
@@ -39,12 +37,16 @@ from (select array_agg(request_id) as ids, array_agg(expected) as expected, arra
                     s.payloads, $10) r
 
 -- name: settle_deliveries
-with changed as (
-    update webhook_delivery d set state = i.state, due_at = i.due_at,
-           settled_at = case when i.state in ('waiting', 'held') then null else i.time end
-    from unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[],
-                $8::text[], $9::bytea[], $11::text[], $12::text[], $13::timestamptz[])
-         as i(request_id, expected, status, actor, type, time, cause, traceparent, payload, id, state, due_at)
+-- $14: the version of the configuration by which it is so, which stands until the end of the transaction: whoever sweeps
+-- after it moved finds what was held. 0: any.
+with guard as materialized (
+    select version from catalog where $14::bigint in (0, version) for share
+), changed as (
+    update webhook_delivery d set state = i.state, due_at = i.due_at, outcome = coalesce(i.outcome, d.outcome),
+           worker = null, settled_at = case when i.state in ('waiting', 'held') then null else i.time end
+    from guard, unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[],
+                       $8::text[], $9::bytea[], $11::text[], $12::text[], $13::timestamptz[], $15::text[])
+         as i(request_id, expected, status, actor, type, time, cause, traceparent, payload, id, state, due_at, outcome)
     where d.request_id = i.request_id and d.id = i.id and d.state in ('waiting', 'held') and d.state <> i.state
     returning i.*
 )
@@ -62,7 +64,8 @@ with owed as (
     select i.* from unnest($1::text[], $11::text[], array_fill('pre_approval'::text, array[cardinality($1)]),
                            $12::text[], $13::text[], $6::timestamptz[], $6::timestamptz[])
                     as i(request_id, id, kind, webhook_id, connection_id, due_at, created_at)
-    where exists (select from pre_approval_webhook w where w.id = i.webhook_id)
+    -- Locked, so that whoever deletes it finds what is owed.
+    where exists (select from pre_approval_webhook w where w.id = i.webhook_id for key share)
     on conflict do nothing
     returning request_id, id
 ), wanted as (
@@ -143,22 +146,21 @@ with won as (
 select id, seq, chain, behind, outbox from won
 
 -- name: settle_leases
--- What another worker holds is not taken; `due_at` null gives it back. $6: claimed by the clock in this worker's name.
-update request_task t set state = 'waiting', due_at = i.due_at, run = i.run,
-       worker = case when i.due_at is not null then $5::text end,
-       tries = case when t.run = i.run then t.tries else 0 end,
-       started_at = coalesce(t.started_at, now()), settled_at = null
+-- What another worker holds is not taken, nor what a retry has begun anew meanwhile; `due_at` null gives it back. $6:
+-- claimed by the clock in this worker's name.
+update request_task t set due_at = i.due_at, worker = case when i.due_at is not null then $5::text end,
+       started_at = coalesce(t.started_at, now())
 from unnest($1::text[], $2::text[], $3::timestamptz[], $4::bigint[], $6::boolean[])
      as i(request_id, id, due_at, run, claimed)
-where t.request_id = i.request_id and t.id = i.id
-  and ((t.state = 'waiting' and (t.due_at is null or t.due_at <= now() or (i.claimed and t.worker = $5::text)))
-       or (t.state = 'failed' and t.run < i.run))
+where t.request_id = i.request_id and t.id = i.id and t.state = 'waiting' and t.run = i.run
+  and (t.due_at is null or t.due_at <= now() or (i.claimed and t.worker = $5::text))
 returning t.request_id
 
 -- name: settle_tasks
 with settled as (
     update request_task t set state = i.state, due_at = i.due_at, worker = null, tries = t.tries + 1,
-           attempt = i.attempt, row_count = i.row_count, fields = i.fields::jsonb, message = i.message,
+           attempt = i.attempt, row_count = case when i.state = 'complete' then i.row_count end,
+           fields = i.fields::jsonb, message = i.message,
            settled_at = case when i.state = 'waiting' then null else i.time end
     from unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[],
                 $8::text[], $9::bytea[], $11::text[], $12::text[], $13::timestamptz[], $14::bigint[], $15::text[],

@@ -254,7 +254,7 @@ static int settle(struct resume_queue *queue, struct resume *const *resumes, int
 {
     struct db_args *args = db_args_new(queue->arena);
     struct db_column *requests = db_array(args, DB_TEXT), *ids = db_array(args, DB_TEXT),
-                     *sealed = db_array(args, DB_BYTES);
+                     *sealed = db_array(args, DB_BYTES), *times = db_array(args, DB_TIME);
 
     for (int i = 0; i < count; i++) {
         if (!resumes[i]->chosen || !resumes[i]->entry.seq)
@@ -262,8 +262,8 @@ static int settle(struct resume_queue *queue, struct resume *const *resumes, int
         db_add_text(requests, resumes[i]->of.request_id);
         db_add_text(ids, resumes[i]->delivery_id);
         db_add_bytes(sealed, resumes[i]->sealed.data, resumes[i]->sealed.length);
+        db_add_time(times, resumes[i]->entry.time);
     }
-    db_time(args, usec_now());
     return db_do_planned(queue->db, &SQL_resume_settle, args, err);
 }
 

@@ -21,8 +21,8 @@ order by d.request_id collate "C", d.id collate "C" for update
 
 -- name: resume_settle
 -- Beside the event, in its transaction.
-update webhook_delivery d set resumed_at = $4, sealed_resumed = i.sealed
-from unnest($1::text[], $2::text[], $3::bytea[]) as i(request_id, id, sealed)
+update webhook_delivery d set resumed_at = i.time, sealed_resumed = i.sealed
+from unnest($1::text[], $2::text[], $3::bytea[], $4::timestamptz[]) as i(request_id, id, sealed, time)
 where d.request_id = i.request_id and d.id = i.id
 
 -- name: resume_policies

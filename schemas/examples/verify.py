@@ -157,7 +157,7 @@ def read(brokers, topic):
     records = {number: [] for number in metadata.partitions}
     open_ends = set(ends)
     while open_ends:
-        for message in consumer.consume(1000, timeout=1):
+        for message in consumer.consume(1000, timeout=0.1):
             number = message.partition()
             if message.error():
                 if message.error().code() != KafkaError._PARTITION_EOF:

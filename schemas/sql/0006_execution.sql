@@ -79,7 +79,7 @@ create table request_task (
     collection     text,
     needs          text[] not null default '{}',
     state          text not null default 'waiting' check (state in ('waiting', 'complete', 'skipped', 'failed')),
-    run            integer not null,     -- the request's, when it was planned or last begun
+    run            integer not null,     -- the request's, when it was planned or begun anew by a retry
     tries          integer not null default 0,
     due_at         timestamptz,
     worker         text,                 -- who holds the lease
@@ -138,7 +138,8 @@ returns bytea language sql immutable parallel safe as $$
         source || E'\n' || coalesce(cause, '') || E'\n' || coalesce(traceparent, '') || E'\n', 'UTF8') || payload)
 $$;
 
--- As in 0005, and: who is waited for, and that a request was forgotten.
+-- As in 0005, and: who is waited for, that a request was forgotten, and that a retry begins its tasks anew: those that
+-- failed, and those that are not over, whoever is at them.
 create or replace function request_append(ids text[], expected bigint[], statuses text[], actors text[], types text[],
                                           times timestamptz[], causes text[], traceparents text[],
                                           payloads bytea[], event_source text)
@@ -194,7 +195,7 @@ begin
             forgotten_at = case when i.type = 'docket.request.forgotten.v1' then i.time else p.forgotten_at end
         from input i
         where p.id = i.id and (i.expected is null or p.seq = i.expected)
-        returning p.id, p.seq, p.chain, i.status, i.type, i.time, i.cause, i.traceparent, i.payload, i.place
+        returning p.id, p.seq, p.chain, p.run, i.status, i.type, i.time, i.cause, i.traceparent, i.payload, i.place
     ), logged as (
         insert into request_event (request_id, seq, type, time, source, cause, traceparent, payload, chain)
         select m.id, m.seq, m.type, m.time, event_source, m.cause, m.traceparent, m.payload, m.chain
@@ -207,6 +208,11 @@ begin
     ), untimed as (
         delete from request_timer t using moved m
         where t.request_id = m.id and (m.status <> 'paused' or m.type = 'docket.request.deleted.v1')
+    ), begun_anew as (
+        update request_task t set state = 'waiting', run = m.run, tries = 0, due_at = null, worker = null,
+                                  settled_at = null
+        from moved m
+        where m.type = 'docket.request.retried.v1' and t.request_id = m.id and t.state in ('waiting', 'failed')
     ), boxed as (
         insert into request_outbox (due_at, request_ids, seqs)
         select now() + interval '5 seconds', array_agg(m.id), array_agg(m.seq) from moved m

@@ -619,6 +619,56 @@ def package_times(bench):
     return [took for _, took in times]
 
 
+AUDIT_PARTITIONS = 12
+
+
+def audit(bench):
+    """A log of a million events with its checkpoints: kcat reads it, docketctl audit verify proves it."""
+    requests, prefix = bench.scaled(100000), f"{bench.stack.name}_log"
+    settings = {"DOCKET_TOPIC_PREFIX": prefix, "DOCKET_TOPIC_PARTITIONS": str(AUDIT_PARTITIONS)}
+    bench.stack.docketctl_with(settings, "topics")
+    made = tool("history", "--brokers", bench.stack.kafka.brokers, "--prefix", prefix, "--partitions",
+                AUDIT_PARTITIONS, "--requests", requests, "--keys", bench.stack.environment()["DOCKET_CHECKPOINT_KEYS"])
+    verify = [bench.stack.binary("docketctl"), "audit", "verify", "--topics-only"]
+    environment = os.environ | bench.stack.environment() | settings
+    kcat, proved = [], []
+    for _ in range(3):
+        kcat.append(timed(kcat_all(bench, f"{prefix}.lifecycle"), environment))
+        proved.append(timed(verify, environment))
+    if bench.options.profile:
+        profile_audit(bench, verify, environment)
+    rates, ceilings = ([made["events"] / run["seconds"] for run in runs] for runs in (proved, kcat))
+    yield "audit", statistics.median(rates), "events/s", statistics.median(ceilings), made | {
+        "peak_mib": max(run["peak_mib"] for run in proved), "rates": rates, "ceilings": ceilings,
+        "cpu_s": min(run["cpu_s"] for run in proved), "kcat_cpu_s": min(run["cpu_s"] for run in kcat)}
+
+
+def kcat_all(bench, topic):
+    return ["kcat", "-C", "-q", "-e", "-o", "beginning", "-b", bench.stack.kafka.brokers, "-t", topic]
+
+
+def timed(command, environment):
+    """How long it takes, on the clock and on processors, and what it has resident at the most."""
+    began = time.monotonic()
+    process = subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise StackError(f"{command[0]} ended with {process.returncode}: {process.stderr.read().decode()[-500:]}")
+    return {"seconds": time.monotonic() - began, "cpu_s": used.ru_utime + used.ru_stime,
+            "peak_mib": used.ru_maxrss / 1024}
+
+
+def profile_audit(bench, command, environment):
+    record = RESULTS / f"{bench.name}.perf"
+    subprocess.run(["perf", "record", "-q", "--call-graph", "dwarf,8192", "-F", "199", "-o", record,
+                    *map(str, command)], env=environment, stdout=subprocess.DEVNULL, check=True)
+    print_perf(record, "--no-children", "--sort", "comm,dso")
+    print_perf(record, "--no-children", "--sort", "dso,symbol")
+    print_perf(record, "--children", "--sort", "dso,symbol", only="docketctl")
+
+
 FIGURES = {
     "dispatch": dispatch,
     "create": create,
@@ -627,6 +677,7 @@ FIGURES = {
     "memory": memory,
     "lifecycle": lifecycle,
     "package": package,
+    "audit": audit,
 }
 ALSO_CALLED = {"cpu": "dispatch"}
 

@@ -21,11 +21,7 @@ SETTINGS = {
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "settings(**variables): DOCKET_* variables for the programs of this test")
-
-
-def pytest_runtest_makereport(item, call):
-    if call.excinfo is not None:
-        item.session.config.docket_failed = True
+    config.addinivalue_line("markers", "by_hand: changes requests in the tables, otherwise than docket does")
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +37,7 @@ def stack(request):
         stack.stop()
     finally:
         servers.stop()
-        if getattr(request.config, "docket_failed", False):
+        if request.session.testsfailed:
             servers.remove_data()
             print(f"\nlogs: {run.path}")
         else:

@@ -256,7 +256,19 @@ def wait_decided(db, prefix, count, timeout, statuses=DECIDED):
         return distinct >= count and decided == every and outbox == 0 and waiting == 0
 
     wait_until(over, timeout, lambda: "requests, different ones, decided, in the outbox, calls waiting: "
-                                      f"{counts()}, of {count}", every=0.5)
+                                      f"{counts()}, of {count}\n{undecided(db, prefix, statuses)}", every=0.5)
+
+
+def undecided(db, prefix, statuses):
+    """What those that are not decided wait for."""
+    rows = db.execute("""
+        select p.status, w.key, d.attempts, count(*), min(d.due_at - now()), max(d.due_at - now()), max(d.worker)
+        from privacy_request p left join webhook_delivery d on d.request_id = p.id and d.state = 'waiting'
+        left join policy_webhook w on w.id = d.webhook_id
+        where p.external_id like %s and p.status <> all(%s) group by 1, 2, 3 order by 4 desc limit 20""",
+                      (f"{prefix}-%", list(statuses)))
+    return "\n".join(f"{count} are {status}, of {webhook} after {attempts} attempts, due in {first} to {last}, "
+                     f"{worker} has them" for status, webhook, attempts, count, first, last, worker in rows)
 
 
 def consumer_lag(stack):

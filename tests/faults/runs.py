@@ -287,11 +287,12 @@ def identity_problems(course, person):
 
 def failure_problems(db, prefix):
     """No failure is on record that was none, and no success before all of them."""
-    return [f"{request_id} has {failures} failures on record, after {attempts} attempts" for
-            request_id, failures, attempts in db.execute("""
-                select p.id, count(a.*) filter (where a.status_code = 503), max(d.attempts)
+    return [f"{request_id} has {refused} refusals of {failures} failures on record, after {attempts} attempts" for
+            request_id, refused, failures, attempts in db.execute("""
+                select p.id, count(a.*) filter (where a.status_code = 503),
+                       count(a.*) filter (where a.status_code is distinct from 200), max(d.attempts)
                 from privacy_request p join webhook_delivery d on d.request_id = p.id
                 join policy_webhook w on w.id = d.webhook_id and w.key = 'flaky'
                 left join webhook_attempt a on a.request_id = d.request_id and a.delivery_id = d.id
                 where p.external_id like %s group by p.id""", (f"{prefix}-%",))
-            if failures > FAILURES or attempts != failures + 1]
+            if refused > FAILURES or attempts != failures + 1]

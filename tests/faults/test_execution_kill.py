@@ -131,7 +131,8 @@ def task_problems(db, prefix):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("turn", range(ROUNDS))
-def test_reading_and_erasing_survive_workers_that_are_killed(stack, api, identity, bus, db, seed, company, turn):
+def test_reading_and_erasing_survive_workers_that_are_killed(stack, api, identity, bus, db, seed, company,
+                                                               ledger, turn):
     stack.start(workers=2)
     stack.wait_assigned()
     bus.skip()
@@ -167,5 +168,5 @@ def test_reading_and_erasing_survive_workers_that_are_killed(stack, api, identit
     emails = {person.email: person.number for person in people}
     problems = (task_problems(db, prefix) + package_problems(api, made, expected)
                 + table_problems(before, company.everything(), {person.number for person in erased}, emails)
-                + log_problems(stack))
+                + log_problems(stack) + ledger.rebuild_problems())
     assert not problems, f"seed {seed}: {len(problems)}\n" + "\n".join(map(str, problems[:30]))

@@ -13,7 +13,8 @@ LONGEST = 40  # seconds of killing
 
 
 @pytest.mark.timeout(240)
-def test_programs_killed_under_load_lose_nothing(stack, api, receiver, identity, bus, db, replier, seed):
+def test_programs_killed_under_load_lose_nothing(stack, api, receiver, identity, bus, db, replier, seed,
+                                                    ledger):
     stack.start(workers=2)
     stack.wait_assigned()
     bus.skip()
@@ -39,7 +40,7 @@ def test_programs_killed_under_load_lose_nothing(stack, api, receiver, identity,
     wait_decided(db, creator.prefix, REQUESTS, 120)
     wait_until(lambda: not replier.unsettled, 30, lambda: f"{replier.unsettled} replies to be answered")
     wait_until(lambda: consumer_lag(stack) == 0, 60, lambda: f"the lag to be 0, it is {consumer_lag(stack)}", every=1)
-    problems = problems_of(db, bus, replier, [creator]) + log_problems(stack)
+    problems = problems_of(db, bus, replier, [creator]) + log_problems(stack) + ledger.rebuild_problems()
     print(f"{len(killer.killed)} killed, creates {dict(creator.answers)}, replies {dict(replier.answers)}, "
           f"{len(receiver.calls())} calls, {time.monotonic() - began:.0f} s")
     assert not problems, f"seed {seed}: {len(problems)}\n" + "\n".join(map(str, problems[:30]))

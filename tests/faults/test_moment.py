@@ -112,7 +112,7 @@ def wait_no_worker(db):
                       DOCKET_WEBHOOK_RETRY_SCHEDULE="50ms,50ms,50ms,50ms,50ms,50ms")
 @pytest.mark.timeout(240)
 def test_a_worker_killed_at_every_moment_of_a_call_loses_nothing(stack, api, receiver, identity, bus, db, replier,
-                                                                 seed):
+                                                                 seed, ledger):
     stack.wait_assigned()
     bus.skip()
     person = Person(identity)
@@ -142,7 +142,7 @@ def test_a_worker_killed_at_every_moment_of_a_call_loses_nothing(stack, api, rec
     print(f"{KILLS} kills hit {dict(hits)}; {course.count()} calls, {attempts} attempts on record, "
           f"{time.monotonic() - began:.0f} s")
     problems = (run_problems(db, bus, course, creator, replier) + identity_problems(course, person)
-                + failure_problems(db, creator.prefix) + log_problems(stack))
+                + failure_problems(db, creator.prefix) + log_problems(stack) + ledger.rebuild_problems())
     assert not problems, f"seed {seed}: {len(problems)}\n" + "\n".join(map(str, problems[:30]))
     assert min(hits[kind] for kind in ("unsettled", "settled", "followed")) >= KILLS // 20
     assert course.count() >= attempts + hits["unsettled"], "what was not on record was called again"

@@ -23,7 +23,7 @@ unhurried = pytest.mark.settings(DOCKET_WEBHOOK_TIMEOUT="2s", DOCKET_BREAKER_CAL
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("turn", range(ROUNDS))
 def test_runs_go_on_where_they_were_when_programs_are_killed(stack, api, receiver, identity, bus, db, replier, seed,
-                                                             turn):
+                                                             ledger, turn):
     stack.start(workers=2)
     stack.wait_assigned()
     bus.skip()
@@ -49,7 +49,7 @@ def test_runs_go_on_where_they_were_when_programs_are_killed(stack, api, receive
     wait_until(lambda: consumer_lag(stack) == 0, 60, lambda: f"the lag to be 0, it is {consumer_lag(stack)}", every=1)
     took = time.monotonic() - began
     problems = (run_problems(db, bus, course, creator, replier) + identity_problems(course, person)
-                + failure_problems(db, creator.prefix) + log_problems(stack))
+                + failure_problems(db, creator.prefix) + log_problems(stack) + ledger.rebuild_problems())
     attempts, = db.execute("select count(*) from webhook_attempt a join privacy_request p on p.id = a.request_id "
                            "where p.external_id like %s", (f"{creator.prefix}-%",)).fetchone()
     print(f"{len(killer.killed)} killed, creates {dict(creator.answers)}, resumes {dict(replier.answers)}, "

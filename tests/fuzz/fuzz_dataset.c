@@ -40,22 +40,32 @@ static int place_of(const struct graph_walk *walk, const struct graph_node *node
     return place;
 }
 
-static const char *placeholder(void *context, int n, const struct dataset_field *field)
+static const char *condition(void *context, int n, const struct dataset_field *field, const char *expression)
 {
     (void)n;
     (void)field;
+    CHECK(*expression);
     return context;
+}
+
+static const char *column(void *context, int n, const struct dataset_field *field, const char *expression)
+{
+    (void)n;
+    (void)expression;
+    return field->is_array ? context : NULL;
 }
 
 static void check_walk(const struct graph_walk *walk, struct arena *arena)
 {
+    const struct query_words words = { condition, column, (char[]){ "$1" } };
+
     for (int i = 0; i < walk->count; i++) {
         const struct graph_node *node = walk->nodes[i];
 
         CHECK(node->in_count > 0);
         for (int j = 0; j < node->need_count; j++)
             CHECK(place_of(walk, node->needs[j]) < i);
-        CHECK(strlen(query_select(walk, node, placeholder, (char[]){ "$1" }, 1, arena)) > 0);
+        CHECK(strlen(query_select(walk, node, &words, 1, arena)) > 0);
         CHECK(strlen(query_preview(walk, node, arena)) > 0);
     }
 }

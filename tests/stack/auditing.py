@@ -5,14 +5,16 @@ import hashlib
 import json
 import subprocess
 import sys
+from functools import cache
 
 from stack import ROOT, own_environment, wait_until
 
 SCRIPT = ROOT / "schemas/examples/verify.py"
 
 
+@cache
 def public_keys(stack):
-    """As `docketctl keys public` prints them: ID:BASE64, the one that signs first."""
+    """As `docketctl keys public` prints them: ID:BASE64, the one that signs first. A stack's stay the same."""
     return stack.docketctl("keys", "public").stdout.split()
 
 

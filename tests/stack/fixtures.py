@@ -8,8 +8,27 @@ import pytest
 
 from client import Api
 from events import Bus
+from ledger import Ledger
 from receiver import Receiver
+from stack import PATIENCE, tail
 from watch import Identities, LogWatch
+
+
+def pytest_collection_modifyitems(items):
+    """A test's own time limit is for a quiet machine, like those of what it waits for: which tell more when they end."""
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        if marker:
+            item.add_marker(pytest.mark.timeout(marker.args[0] * PATIENCE), append=False)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """With a failure goes what the programs said last: where it failed nobody may be able to look into their logs."""
+    report = (yield).get_result()
+    stack = item.funcargs.get("stack")
+    if report.failed and stack:
+        report.sections += [(f"the end of {program.name}'s log", tail(program.log_path)) for program in stack.programs]
 
 
 @pytest.fixture(scope="session")
@@ -38,15 +57,16 @@ def log_watch(stack):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nothing_leaks(stack, bus, identity, log_watch):
-    """At the end: every event is as its schema says, no identity value stands on a topic or in a log, and the
-    programs end well when asked."""
+def nothing_leaks(stack, bus, identity, log_watch, ledger):
+    """At the end: every event is as its schema says, no identity value stands on a topic or in a log, the programs end
+    well when asked, and the tables are what the topic says."""
     yield
     findings = []
     for topic in bus.topics():
         for event in bus.records(topic):
             findings += identity.leaks_in(str(event), event.everything())
     findings += [f"{name} ended with code {code}" for name, code in stack.stop().items()]
+    findings += ledger.rebuild_problems()
     for path in stack.run.path.glob("log/*.log"):
         findings += identity.leaks_in(path.name, path.read_bytes())
     findings += log_watch.sanitizer_reports()
@@ -64,6 +84,7 @@ def no_sanitizer_report(log_watch):
 def programs_alive(stack, request):
     """A test begins with one of each program, under its own settings, whatever the one before stopped."""
     marker = request.node.get_closest_marker("settings")
+    before = {name: stack.settings.get(name) for name in marker.kwargs} if marker else {}
     if marker:
         stack.restart(**marker.kwargs)
     stack.start(len(stack.workers))
@@ -73,8 +94,24 @@ def programs_alive(stack, request):
     died = {program.name: program.exit_code for program in stack.programs if program.died()}
     stack.keep_workers(1)
     if marker:
-        stack.restart(**dict.fromkeys(marker.kwargs))
+        stack.restart(**before)
     assert not died, f"programs that ended by themselves, with their exit codes: {died}"
+
+
+@pytest.fixture(scope="session")
+def ledger(stack):
+    return Ledger(stack)
+
+
+@pytest.fixture(autouse=True)
+def every_call_is_accounted_for(ledger, request, programs_alive):
+    """After each test, and what it had configured is gone: calls balance, and no request waits on nobody. What a test
+    changes by hand in the tables is not held against their events."""
+    yield
+    if request.node.get_closest_marker("by_hand"):
+        ledger.leave_out()
+    else:
+        ledger.check()
 
 
 @pytest.fixture

@@ -643,6 +643,7 @@ class Callback(Program):
 class Worker(Program):
     binary_name = "docket-worker"
     listen_variable = "DOCKET_WORKER_LISTEN"
+    stop_patience = 30  # it waits 20 s for calls under way
 
     @property
     def assigned(self):
@@ -660,7 +661,8 @@ class Stack:
         self.preset = preset
         self.name = name  # of the database and the topic prefix
         self.redis_number = redis_number
-        self.settings = settings or {}
+        self.first_settings = settings or {}
+        self.settings = dict(self.first_settings)
         self.api = Api(self, "docket-api")
         self.callback = Callback(self, "docket-callback")
         self.workers = []
@@ -795,10 +797,11 @@ class Stack:
         return stop_all(self.programs)
 
     def restart(self, **settings):
-        """All programs anew, with these variables from now on; None takes one back."""
+        """All programs anew, with these variables from now on; None: as the stack was made."""
         self.stop()
         for name, value in settings.items():
             self.settings.pop(name, None)
+            value = self.first_settings.get(name) if value is None else value
             if value is not None:
                 self.settings[name] = str(value)
         return self.start(len(self.workers))

@@ -1,13 +1,16 @@
 """A log written anew with something done to it: all topics of a stack under another prefix, after an edit."""
 
 import base64
+import copy
 import hashlib
 import itertools
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -56,7 +59,7 @@ class Raw:
 class Log:
     """topic -> partition -> records, in their order. Edits are made in place."""
 
-    topics: dict = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    topics: dict = field(default_factory=lambda: defaultdict(partial(defaultdict, list)))
 
     def places(self, id):
         """(partition's records, index) of each event of a request, in order."""
@@ -106,7 +109,7 @@ def read_log(brokers, prefix):
         consumer.assign(places)
         left = len(places)
         while left:
-            for message in consumer.consume(1000, timeout=1):
+            for message in consumer.consume(1000, timeout=0.1):
                 if message.error():
                     assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
                     left -= 1
@@ -120,8 +123,10 @@ def read_log(brokers, prefix):
 def write_log(stack, log):
     """Under a prefix of its own, which it returns; every record in its partition, in its order."""
     prefix = f"{stack.name}_edit{next(numbers)}"
-    partitions = len(log.topics["lifecycle"])
-    stack.docketctl_with({"DOCKET_TOPIC_PREFIX": prefix, "DOCKET_TOPIC_PARTITIONS": str(partitions)}, "topics")
+    admin = AdminClient({"bootstrap.servers": stack.kafka.brokers})
+    wanted = [NewTopic(f"{prefix}.{topic}", len(numbered), 1) for topic, numbered in log.topics.items()]
+    for made in admin.create_topics(wanted).values():
+        made.result(30)
     producer = Producer({"bootstrap.servers": stack.kafka.brokers, "enable.idempotence": True, "linger.ms": 5})
     failures = []
     for topic, numbered in log.topics.items():
@@ -135,9 +140,15 @@ def write_log(stack, log):
     return prefix
 
 
+@cache
+def log_of(stack):
+    """The log of a stack that has ended."""
+    return read_log(stack.kafka.brokers, stack.name)
+
+
 def edited(stack, edit):
-    """The prefix of a copy that `edit` has changed, and what it gave back."""
-    log = read_log(stack.kafka.brokers, stack.name)
+    """The prefix of a copy of that log which `edit` has changed, and what it gave back."""
+    log = copy.deepcopy(log_of(stack))
     told = edit(log)
     return write_log(stack, log), told
 

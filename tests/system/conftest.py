@@ -9,6 +9,7 @@ import os
 import pytest
 
 from utils import RunDir, Servers, Stack, StackError, worker_name  # utils knows the way to tests/stack
+from audited import audited  # noqa: F401
 from fixtures import *  # noqa: F403
 from poison import other_docket  # noqa: F401
 from stack import remove_run, temporary_run
@@ -19,6 +20,7 @@ RUN_VARIABLE = "DOCKET_TEST_RUN"
 def pytest_configure(config):
     """The first process makes the run directory and the servers; xdist's workers inherit the variable."""
     config.addinivalue_line("markers", "settings(**variables): DOCKET_* variables for the programs of this test")
+    config.addinivalue_line("markers", "by_hand: changes requests in the tables, otherwise than docket does")
     if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
         return
     run = temporary_run("system")

@@ -8,6 +8,8 @@ import pytest
 
 from utils import wait_until
 
+pytestmark = pytest.mark.by_hand
+
 APPEND = """select id, seq, behind from request_append(
     array[%(id)s], array[null::bigint], array[null], array[null], array['docket.request.webhook_sent.v1'],
     array[now()], array[null], array['00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'],
@@ -49,3 +51,28 @@ def test_an_event_is_behind_one_that_was_committed_while_it_waited(stack, reques
 def test_an_event_after_what_is_on_the_topic_is_not_behind(db, request_id):
     assert append(db, request_id)[1:] == (2, False)
     assert append(db, request_id)[1:] == (3, True)
+
+
+# --- a retry begins its tasks anew ---------------------------------------------------------------------------
+
+TASKS = """insert into request_task (request_id, id, action, place, state, run, tries, due_at, worker, attempt, message,
+                                     created_at, settled_at)
+           select %(id)s, state || n, 'access', n, state, 0, 3, case when state = 'waiting' and n = 1 then now() end,
+                  case when state = 'waiting' and n = 1 then 'w' end, 'try_' || n, 'said', now(),
+                  case when state <> 'waiting' then now() end
+           from unnest(array['waiting', 'complete', 'skipped', 'failed']) state, generate_series(1, 2) n"""
+RETRY = """select id from request_append(array[%(id)s], array[null::bigint], array['in_processing'], array[null],
+    array['docket.request.retried.v1'], array[now()], array[null], array[null], array['{}'::bytea], '/docket/test')"""
+
+
+def test_a_retry_begins_anew_what_failed_or_is_not_over(db, request_id):
+    """Also what somebody is at: whatever comes of that is of an earlier run."""
+    with db.transaction(force_rollback=True):
+        db.execute(TASKS, {"id": request_id})
+        db.execute(RETRY, {"id": request_id})
+        rows = db.execute("select id, state, run, tries, due_at is null and worker is null, settled_at is null, message "
+                          "from request_task where request_id = %s order by id", (request_id,)).fetchall()
+    assert rows == [(f"complete{n}", "complete", 0, 3, True, False, "said") for n in (1, 2)] + [
+        (f"failed{n}", "waiting", 1, 0, True, True, "said") for n in (1, 2)] + [
+        (f"skipped{n}", "skipped", 0, 3, True, False, "said") for n in (1, 2)] + [
+        (f"waiting{n}", "waiting", 1, 0, True, True, "said") for n in (1, 2)]

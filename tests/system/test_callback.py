@@ -112,6 +112,7 @@ def test_what_is_on_record_needs_no_event(ask, replies, bus):
     assert len(bus.records("callbacks", request_id)) == before == 1
 
 
+@pytest.mark.by_hand
 def test_a_deleted_request_takes_no_replies(ask, replies, db):
     request_id, crm, legal = ask("crm", "legal")
     assert replies.say(crm, request_id, "eligible") == DONE

@@ -224,6 +224,26 @@ def test_by_a_domain_an_enum_and_within_json(source):
     assert [row["v"] for row in found["c"]] == ["b"]
 
 
+def test_rows_are_found_by_elements_of_arrays_and_the_others_are_left_out(source):
+    """A list may name other people, too."""
+    source.has("create table a (mails text[], ids int[], v text);\ncreate table b (refs bigint[], tags text[], v text);\n"
+               "create table c (refs int[], v text)")
+    source.has("insert into a values (array['x', %s, null, 'y', %s], '{1,2}', 'mine'), (array['x'], '{3}', 'not'), "
+               "(null, '{4}', 'nor')", source.email, source.email)
+    source.has("insert into b values ('{9,2,1}', '{p,q}', 'both'), ('{2}', null, 'one'), ('{3}', null, 'none'), "
+               "(null, null, 'nor')")
+    source.has("insert into c values ('{8,1,2}', 'whole')")
+    source.dataset(a=[field("mails", identity="email"), field("ids"), field("v")],
+                   b=[refers("refs", "source.a.ids") | {"data_categories": ["user"]}, field("tags"), field("v")],
+                   c=[refers("refs", "source.a.ids", data_type="integer[]", return_all_elements=True)
+                      | {"data_categories": ["user"]}, field("v")])
+    found = source.collected()
+    assert found["a"] == [{"ids": [1, 2], "mails": [source.email] * 2, "v": "mine"}]
+    assert sorted(found["b"], key=lambda row: row["v"]) == [
+        {"refs": [2, 1], "tags": ["p", "q"], "v": "both"}, {"refs": [2], "tags": None, "v": "one"}]
+    assert found["c"] == [{"refs": [8, 1, 2], "v": "whole"}]
+
+
 def test_more_keys_than_a_statement_takes(source):
     source.has("create table a (email text, id int);\ncreate table b (a_id int primary key, v text);\n"
                "insert into b select g, 'v' from generate_series(1, 250000) g")
@@ -285,9 +305,9 @@ def test_a_field_that_is_no_column(source):
 
 
 def test_a_column_that_rows_cannot_be_found_by(source):
-    source.has("create table t (email text[])")
+    source.has("create table t (email json)")
     source.dataset(t=[EMAIL])
-    assert source.refused("t") == ("error", "Field 'email' is of type text[]: rows can't be found by it.")
+    assert source.refused("t") == ("error", "Field 'email' is of type json: rows can't be found by it.")
 
 
 # --- limits ----------------------------------------------------------------------------------------------

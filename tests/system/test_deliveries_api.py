@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from configuring import assert_scope, errors, refusal, same_session
+from stepping import go_on, make_steps, one_way, order, start, two_way
 from utils import Answer, Api, Reply, must, promptly, wait_until, worker_settings
 
 PATH = "/docket/delivery"
@@ -257,6 +258,7 @@ def test_a_long_answer_is_cut(api, failed):
     assert one_of(api, delivery)["attempts"][0]["answer"] == "x" * 4096
 
 
+@pytest.mark.by_hand
 def test_of_very_many_attempts_the_last_are_shown(api, failed, db):
     delivery = failed()
     db.execute("insert into webhook_attempt (request_id, delivery_id, attempt, started_at, duration_us, outcome) "
@@ -325,6 +327,38 @@ def test_what_was_delivered_is_called_anew_when_the_request_is_over(api, receive
         "succeeded", "http_5xx", "succeeded"]
 
 
+@pytest.mark.parametrize("when", ["pre", "post"])
+def test_a_policy_webhook_s_call_is_made_anew_beside_its_run(api, receiver, identity, db, when):
+    """The run ended with it in error; the call alone is made again, and a retry of the request calls it in its turn."""
+    make_steps(api, receiver, when, a=two_way(), b=two_way(Answer(503), Answer(), go_on()), c=one_way())
+    request_id = start(api, identity)
+    api.wait_status(request_id, "error")
+    (delivery,) = listed(api, request_id=request_id, state="given_up")
+    assert (delivery["webhook"], delivery["kind"]) == ("b", when)
+    must(redeliver(api, delivery), 202)
+    anew = wait_until(lambda: (found := one_of(api, delivery))["state"] == "delivered" and found, 15, "the call")
+    assert (anew["attempt_count"], anew["redelivery"]) == (2, True)
+    assert order(receiver, request_id) == ["a", "b", "b"]
+    assert {call.headers["webhook-id"] for call in receiver.calls("/b", request_id)} == {delivery["id"]}
+    assert api.status(request_id) == "error", "it changes nothing of the request"
+    must(api.post(f"/privacy-request/{request_id}/retry"))
+    api.wait_status(request_id, "complete")
+    assert order(receiver, request_id) == ["a", "b", "b", "b", "c"]
+
+
+def test_an_endpoint_s_calls_of_runs_are_made_anew(api, receiver, identity):
+    make_steps(api, receiver, "post", log=one_way(Answer(400), Answer(400), Answer()))
+    requests = [start(api, identity), start(api, identity)]
+    for request_id in requests:
+        api.wait_status(request_id, "complete")
+    since = min(wait_settled(api, request_id, "given_up")[0]["created_at"] for request_id in requests)
+    assert must(api.post("/docket/endpoint/log/redeliver", {"since": since}))["redelivered"] == 2
+    for request_id in requests:
+        assert wait_settled(api, request_id, "delivered")[0]["attempt_count"] == 2
+        assert api.status(request_id) == "complete"
+
+
+@pytest.mark.by_hand
 @pytest.mark.parametrize("state", ["delivered", "skipped", "held"])
 def test_what_was_settled_otherwise_may_be_called_anew(stack, api, failed, db, state):
     delivery = failed()
@@ -333,6 +367,7 @@ def test_what_was_settled_otherwise_may_be_called_anew(stack, api, failed, db, s
     assert must(redeliver(api, delivery), 202)["state"] == "waiting"
 
 
+@pytest.mark.by_hand
 @pytest.mark.parametrize("change, words", [
     ("update webhook_delivery set state = 'waiting' where request_id = %(id)s",
      "Delivery '{delivery}' is waiting already: it is called when it is due."),

@@ -34,7 +34,7 @@ def crm(api):
 
 
 @pytest.fixture
-def made(db):
+def made(db, request):
     """made(key, state, count): deliveries of that endpoint whose requests are complete, a millisecond apart. Gone
     afterwards."""
     def make(key, state, count=1):
@@ -54,6 +54,7 @@ def made(db):
             from generate_series(1, %s) n, connection c where c.key = %s""", (name, state, state, count, key))
         return name
 
+    request.node.add_marker(pytest.mark.by_hand)
     yield make
     for table, column in (("webhook_delivery", "request_id"), ("request_key", "request_id"), ("privacy_request", "id")):
         db.execute(f"delete from {table} where {column} like 'pri\\_test\\_%'")

@@ -226,6 +226,32 @@ def test_elements_of_an_array_are_masked(shop, identity):
     assert masked == ["M", None, "M", "M"]
 
 
+@pytest.mark.parametrize(("column", "strategy", "configuration", "masked"), [
+    ("text[]", "string_rewrite", {"rewrite_value": "M"}, "M"), ("text[]", "null_rewrite", {}, None)])
+def test_of_a_list_by_which_rows_are_found_the_person_s_elements_are_masked(shop, identity, column, strategy,
+                                                                            configuration, masked):
+    email, other = identity(), identity()
+    shop.table("thread", f"id bigint primary key, email {column}, x text")
+    shop.insert("thread", (1, [other, email, None], "a"), (2, [other], "b"), (3, None, "c"))
+    shop.collection("thread", KEY, EMAIL, {"name": "x"})
+    request_id = shop.erase(email, (strategy, configuration, "user.contact.email"))
+    assert [row["email"] for row in shop.rows("thread")] == [[other, masked, None], [other], None]
+    assert shop.told(request_id, "complete") == ["success - masked 1 records"]
+
+
+def test_elements_that_can_t_be_told_apart_are_refused(shop, identity):
+    shop.table("person", "id bigint primary key, email text, n numeric", (1, email := identity(), 1.5))
+    shop.table("thread", "id bigint primary key, ns numeric[]", (1, [1.5, 2.5]))
+    shop.collection("person", KEY, BARE_EMAIL, {"name": "n"})
+    shop.collection("thread", KEY, field("ns", references=[{"dataset": shop.schema, "field": "person.n",
+                                                            "direction": "from"}]))
+    before = shop.rows("thread")
+    request_id = shop.erase(email, ("null_rewrite", {}, "user.name"), status="error")
+    (message,) = shop.told(request_id, "error")
+    assert message.endswith("ns: only some of its elements are the person's, and those of type numeric can't be told apart")
+    assert shop.rows("thread") == before
+
+
 def test_elements_are_cut_to_what_their_column_has_room_for(shop, identity):
     masked, _ = shop.erase_one("varchar(20)[]", identity(), "hmac", value=["Ada"])
     assert re.fullmatch("[0-9a-f]{20}", masked[0])

@@ -15,6 +15,7 @@ from safe import Ring, fresh_key, seal, unseal
 from utils import Answer, must, must_all, wait_until, worker_settings
 
 FORGOTTEN = "docket.request.forgotten.v1"
+DELETED = "docket.request.package_deleted.v1"
 ENDED = "it must be complete, denied, canceled or error"
 
 
@@ -142,7 +143,13 @@ def test_nothing_is_sent_for_it_any_more(api, gates, receiver, forget, db):
     assert [attempt["answer"] for attempt in shown["attempts"]] == [None]
 
 
-def test_its_results_are_gone(api, db, stack, forget, denied, identity):
+def package_deleted(bus, request_id):
+    [event] = {event.id: event for event in bus.wait_types(request_id, DELETED) if event.type == DELETED}.values()
+    return event.data
+
+
+@pytest.mark.by_hand
+def test_its_results_are_gone(api, db, bus, stack, forget, denied, identity):
     request_id, _ = denied()
     package = plant(db, stack, request_id, identity.derived())
     db.execute("update privacy_request set status = 'complete' where id = %s", (request_id,))
@@ -154,6 +161,9 @@ def test_its_results_are_gone(api, db, stack, forget, denied, identity):
     wait_until(lambda: not package.exists(), 20, "the package's file to be deleted")
     wait_until(lambda: not db.execute("select 1 from request_package where request_id = %s", (request_id,)).fetchone(),
                20, "the package's row to go")
+    assert package_deleted(bus, request_id) == {
+        "request_id": request_id, "rule_key": "a_rule", "storage_key": "default_local", "location": package.name,
+        "reason": "forgotten"}
 
 
 def test_what_was_collected_and_packed_for_it_is_gone(api, packing, db, forget):
@@ -181,6 +191,7 @@ def wait_forgotten(db, request_id):
                                   (request_id,)).fetchone()[0], 20, f"{request_id} to be forgotten")
 
 
+@pytest.mark.by_hand
 def test_what_is_complete_is_forgotten_after_its_time(api, gates, stack, db, bus):
     gates.build(gate=GO)
     old, fresh = gates.request("complete"), gates.request("complete")
@@ -192,7 +203,8 @@ def test_what_is_complete_is_forgotten_after_its_time(api, gates, stack, db, bus
     assert db.execute("select forgotten_at from privacy_request where id = %s", (fresh,)).fetchone() == (None,)
 
 
-def test_collected_rows_and_packages_go_after_their_time(stack, db, denied, identity):
+@pytest.mark.by_hand
+def test_collected_rows_and_packages_go_after_their_time(stack, db, bus, denied, identity):
     (old, _), (fresh, _) = denied(), denied()
     packages = [plant(db, stack, request_id, identity.derived()) for request_id in (old, fresh)]
     db.execute("update privacy_request set reviewed_at = now() - interval '8 days' where id = %s", (old,))
@@ -200,6 +212,7 @@ def test_collected_rows_and_packages_go_after_their_time(stack, db, denied, iden
     wait_until(lambda: counts(db, old)["request_rows"] == 0, 20, "old rows to be deleted")
     wait_until(lambda: not packages[0].exists(), 20, "an old package to be deleted")
     assert counts(db, old)["request_key"] == 1 and counts(db, fresh)["request_rows"] == 1 and packages[1].exists()
+    assert package_deleted(bus, old)["reason"] == "expired"
 
 
 # --- what somebody can find, with all that there is in their hands -------------------------------------------

@@ -66,8 +66,10 @@ def test_a_request_waits_is_filled_in_and_goes_on(api, desk, archive, identity, 
         ("complete", "Manual input was given for connection 'archive' (access)"),
         ("complete", "All manual input is there. The request goes on")]
     [given] = [event for event in bus.wait_types(request_id, CONTINUED) if event.type == GIVEN]
-    assert given.data == {"request_id": request_id, "connection_key": "archive", "action": "access", "by": "client",
-                          "user_id": None}
+    told_of = given.data
+    assert told_of.pop("webhook_id").startswith("acc_")
+    assert told_of == {"request_id": request_id, "connection_key": "archive", "action": "access", "by": "client",
+                          "user_id": None, "labels": ["first_name", "last_name"], "client_id": "docket_root"}
 
 
 def test_a_list_says_how_it_goes_on(api, desk, archive):

@@ -81,6 +81,16 @@ def test_an_endpoint_with_a_private_ca_and_our_certificate_is_called(api, identi
     assert [(path, name) for path, name, _ in seen] == [("/crm", "docket")]
 
 
+def test_a_test_call_shows_the_certificate_too(api, company, endpoint):
+    seen = []
+    receiver = endpoint(clients=company)
+    connect(api, "crm", receiver.script("/crm", remember(seen)), ca_certificate=company.pem,
+            **as_client(company.issue("docket")))
+    must(api.post("/docket/endpoint/crm/test"), 202)
+    wait_until(lambda: seen, 15, "the test call")
+    assert [(path, name) for path, name, _ in seen] == [("/crm", "docket")]
+
+
 @pytest.mark.parametrize("version", PROTOCOLS)
 @pytest.mark.parametrize("shown", ["nothing", "of another CA", "expired"])
 def test_who_shows_no_certificate_or_the_wrong_one_is_not_heard(api, identity, db, company, stranger, endpoint, shown,

@@ -123,6 +123,24 @@ def test_a_call_carries_the_token_of_its_endpoint(connect, ask, receiver, tokens
                                                                  "scope": ["requests:write profile"]}
 
 
+def test_a_test_call_carries_one_too(api, connect, receiver, tokens):
+    connect()
+    must(api.post("/docket/endpoint/crm/test"), 202)
+    call = receiver.wait_calls(1, "/crm")[0]
+    assert call.json["type"] == "docket.test"
+    assert call.headers.get_all("Authorization") == [BEARER + tokens.given[0]]
+
+
+def test_a_test_call_tells_what_became_of_the_token(api, connect, receiver, tokens):
+    connect()
+    tokens.serve(Answer(503))
+    test_id = must(api.post("/docket/endpoint/crm/test"), 202)["id"]
+    shown = wait_until(lambda: (found := must(api.get(f"/docket/endpoint/crm/test/{test_id}")))["state"] != "waiting"
+                       and found, 15, "the test call")
+    assert (shown["state"], shown["outcome"], shown["status_code"]) == ("failed", "token_http_5xx", None)
+    assert receiver.calls("/crm") == []
+
+
 def test_without_a_scope_none_is_sent(connect, ask, receiver, tokens):
     connect()
     called(receiver, ask)

@@ -137,6 +137,7 @@ def test_what_is_overdue_is_late_and_still_open(api, identity):
     assert api.find(late)["days_left"] == -15
 
 
+@pytest.mark.by_hand
 def test_deleted_requests_show_when_asked_for(api, group, db):
     name, ids = group
     db.execute("update privacy_request set deleted_at = now(), deleted_by = 'root' where id = %s", (ids[0],))

@@ -12,6 +12,8 @@ from customers import sorted_rows
 from packing import packing  # noqa: F401
 from utils import must, must_all, wait_until
 
+pytestmark = pytest.mark.by_hand
+
 
 @pytest.fixture
 def pending(api, identity):

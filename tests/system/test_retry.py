@@ -376,6 +376,7 @@ def test_an_open_breaker_tries_one_call_at_a_time(stack, api, receiver, identity
         api.make_webhooks(receiver, crm=Answer(500))
         ids = [api.create_request(identity())["id"] for _ in range(12)]
         worker.wait_log("breaker.opened", 20)
+        wait_until(lambda: "\ndocket_webhook_inflight 0\n" in worker.metrics(), 10, "the calls under way to come back")
         before = len(receiver.calls("/crm"))
         times = [call.time for call in receiver.wait_calls(before + 3, "/crm", timeout=30)[before:before + 3]]
         assert all(later - earlier > 0.8 for earlier, later in zip(times, times[1:])), times

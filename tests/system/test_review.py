@@ -56,6 +56,7 @@ def test_what_cannot_be_is_told_of_each(api, identity):
     assert result["failed"][1]["data"]["status"] == "denied"
 
 
+@pytest.mark.by_hand
 def test_a_deleted_request_stays_as_it_is(api, identity, db):
     [request_id] = make(api, identity, 1)
     db.execute("update privacy_request set deleted_at = now(), deleted_by = 'root' where id = %s", (request_id,))

@@ -27,13 +27,16 @@ static const struct verb {
 } verbs[] = {
     { "migrate", "[--wait]", "bring the database's schema up to date; --wait for the database first", NEEDS_POSTGRES,
       migrate_verb },
-    { "topics", "", "create the topics that are missing, and list them", NEEDS_KAFKA, topics_verb },
+    { "topics", "[OPTION...]", "create the topics that are missing, and list them; hold them against what is wanted",
+      NEEDS_KAFKA, topics_verb, .has_findings = true, .more = topics_help },
     { "config", "--markdown", "print the page of all settings", NEEDS_NOTHING, config_verb },
     { "keys", "new | public | rewrap",
       "print fresh keys, as lines of the configuration file; print the public keys of checkpoints; seal anew what "
       "older keys of the ring seal",
       NEEDS_NOTHING, keys_verb },
     { "forget", "REQUEST...", "destroy the keys of requests that have ended", NEEDS_POSTGRES, forget_verb },
+    { "ledger", "[--json]", "whether every call owed is accounted for, and no request waits on nobody",
+      NEEDS_POSTGRES | NEEDS_KAFKA, ledger_verb, .has_findings = true },
     { "dead", "VERB", "records that could not be understood: list, show, retry, drop", NEEDS_KAFKA, dead_verb },
     { "audit", "VERB", "what the log holds, and whether it is whole: docketctl audit --help", NEEDS_KAFKA, audit_verb,
       .has_findings = true, .more = audit_help },

@@ -17,6 +17,8 @@ int migrate_verb(const struct config *config, char **args, struct err *err);
 int dead_verb(const struct config *config, char **args, struct err *err);
 int forget_verb(const struct config *config, char **args, struct err *err);
 int topics_verb(const struct config *config, char **args, struct err *err);
+void topics_help(FILE *out);
+int ledger_verb(const struct config *config, char **args, struct err *err);
 int audit_verb(const struct config *config, char **args, struct err *err); /* ctl/audit/ has verbs of its own */
 void audit_help(FILE *out);
 

@@ -345,16 +345,29 @@ static enum step gather(struct collect *collect, json_object *identity)
 
 /* --- the rows ----------------------------------------------------------------------------------------------------- */
 
-static const char *place_parameter(void *context, int n, const struct dataset_field *field)
+static struct target *parameter_of(struct collect *collect, int n, const struct dataset_field *field)
 {
-    struct collect *collect = context;
     struct target *target = target_of(collect, field);
 
     if (!target || n < 1 || n > collect->node->in_count)
         abort(); /* the query is made of this node's edges */
     collect->parameters[n - 1] = target;
     collect->parameter_count = n > collect->parameter_count ? n : collect->parameter_count;
-    return keys_placeholder(target->keys, n, collect->job->arena);
+    return target;
+}
+
+static const char *word_condition(void *context, int n, const struct dataset_field *field, const char *expression)
+{
+    struct collect *collect = context;
+
+    return keys_condition(parameter_of(collect, n, field)->keys, n, expression, collect->job->arena);
+}
+
+static const char *word_column(void *context, int n, const struct dataset_field *field, const char *expression)
+{
+    struct collect *collect = context;
+
+    return keys_column(parameter_of(collect, n, field)->keys, n, expression, collect->job->arena);
 }
 
 /* The query, with each of its columns in the form in which it is wanted. */
@@ -362,8 +375,8 @@ static const char *statement(struct collect *collect)
 {
     _cleanup_(buf_free) struct buf sql = BUF_INIT(16 * 1024 * 1024);
     struct arena *arena = collect->job->arena;
-    const char *select =
-        query_select(collect->walk, collect->node, place_parameter, collect, collect->limit + 1, arena);
+    const struct query_words words = { word_condition, word_column, collect };
+    const char *select = query_select(collect->walk, collect->node, &words, collect->limit + 1, arena);
 
     buf_adds(&sql, "select ");
     for (int i = 0; i < collect->field_count; i++) {

@@ -24,7 +24,9 @@ struct key_type {
 };
 
 struct keys {
-    const struct source_column *column;
+    const struct source_column *column; /* of an array its element */
+    struct source_column element;
+    bool is_array, is_whole; /* whole: its other elements are read, too */
     cast *declared; /* of the dataset; NULL: none */
     const struct key_type *type;
     struct buf texts;    /* each ends with NUL */
@@ -324,30 +326,54 @@ static bool is_json(const struct source_column *column)
     return column->base == 114 || column->base == 3802;
 }
 
+/* There is no equality of json and xml. */
+static bool is_document(const struct source_column *column)
+{
+    return column->base == 114 || column->base == 142;
+}
+
 /* Any text is a value of a string type; of an enum, and from PostgreSQL 16 on of every scalar type, the server can be
  * asked what is. */
 static bool can_be_found(const struct source_column *column, int version)
 {
     if (type_of(column) != &type_string || column->category == 'S' || column->category == 'E')
         return true;
-    return version >= SERVER_CHECKS_INPUT && column->category && !strchr("ACPRXZ", column->category);
+    return version >= SERVER_CHECKS_INPUT && column->category && !strchr("ACGPRXZ", column->category) &&
+           !is_document(column);
+}
+
+/* The element as a column of its own. */
+static struct source_column element_of(const struct source_column *column)
+{
+    struct source_column element = *column;
+
+    if (column->element_name) {
+        element.base = column->element;
+        element.base_name = column->element_name;
+        element.category = column->element_category;
+    }
+    return element;
 }
 
 int keys_new(const struct dataset_field *field, const struct source_column *column, int version, struct keys **ret,
              struct err *err)
 {
+    const struct source_column element = element_of(column);
     struct keys *keys;
 
     if (field->parent && is_json(column))
         column = &column_within;
-    else if (field->parent || !can_be_found(column, version))
+    else if (field->parent || !can_be_found(&element, version))
         return err_set(err, ERR_REFUSED, "Field '%.200s' is of type %.100s: rows can't be found by it.", field->path,
                        column->type_name);
     keys = calloc(1, sizeof(*keys));
     if (!keys)
         abort();
-    keys->column = column;
-    keys->type = type_of(column);
+    keys->element = element;
+    keys->is_array = column->element_name;
+    keys->is_whole = field->return_all_elements;
+    keys->column = keys->is_array ? &keys->element : column;
+    keys->type = type_of(keys->column);
     keys->declared = declared[field->type];
     keys->texts = BUF_INIT(KEYS_BYTES_MAX);
     keys->once = keys->twice = BUF_INIT(2 * KEYS_TEXT_MAX);
@@ -529,7 +555,7 @@ bool keys_overflow(const struct keys *keys)
 
 bool keys_can_split(const struct keys *keys)
 {
-    return keys->type->can_split;
+    return keys->type->can_split && !keys->is_array; /* a row may have several of them */
 }
 
 /* As an SQL text: a type may have any name. */
@@ -547,7 +573,7 @@ static const char *quoted(const char *text, struct arena *arena)
     return copy;
 }
 
-const char *keys_placeholder(const struct keys *keys, int n, struct arena *arena)
+static const char *placeholder(const struct keys *keys, int n, struct arena *arena)
 {
     const char *type = keys->column->base_name;
 
@@ -558,6 +584,19 @@ const char *keys_placeholder(const struct keys *keys, int n, struct arena *arena
                                    "where v = any(enum_range(null::%s)::text[]))", type, n, type);
     return arena_printf(arena, "array(select v::%s from unnest($%d::text[]) v where pg_input_is_valid(v, %s))", type,
                         n, quoted(type, arena));
+}
+
+const char *keys_condition(const struct keys *keys, int n, const char *expression, struct arena *arena)
+{
+    return arena_printf(arena, keys->is_array ? "%s && %s" : "%s = any(%s)", expression, placeholder(keys, n, arena));
+}
+
+const char *keys_column(const struct keys *keys, int n, const char *expression, struct arena *arena)
+{
+    if (!keys->is_array || keys->is_whole)
+        return NULL;
+    return arena_printf(arena, "case when %s is not null then array(select e from unnest(%s) with ordinality as u(e, i) "
+                        "where e = any(%s) order by i) end", expression, expression, placeholder(keys, n, arena));
 }
 
 static void element_put(const char *text, struct buf *array)

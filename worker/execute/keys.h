@@ -20,7 +20,8 @@ enum {
 
 struct keys;
 
-/* ERR_REFUSED when rows can't be found by a column of this type. `version` is the server's. */
+/* Of an array's column the elements are looked for. ERR_REFUSED when rows can't be found by a column of this type.
+ * `version` is the server's. */
 int keys_new(const struct dataset_field *field, const struct source_column *column, int version, struct keys **ret,
              struct err *err) MUST_CHECK;
 void keys_free(struct keys *keys); /* accepts NULL */
@@ -36,8 +37,11 @@ bool keys_overflow(const struct keys *keys); /* there were more than KEYS_BYTES_
 /* Whether equal values have equal texts, so that two statements with different keys never bring the same row. */
 bool keys_can_split(const struct keys *keys);
 
-/* What the column is compared with, `= any(...)`: the n-th parameter, of the column's own type, so that its indexes are
- * used. */
-const char *keys_placeholder(const struct keys *keys, int n, struct arena *arena);
+/* Whether a row has one of the keys, which are the n-th parameter, in `expression`: the column, or what is within it.
+ * The parameter is of the column's own type, so that its indexes are used. */
+const char *keys_condition(const struct keys *keys, int n, const char *expression, struct arena *arena);
+/* The column as it is read: of an array only the elements that are keys, as the others are not the person's. NULL: as it
+ * is. */
+const char *keys_column(const struct keys *keys, int n, const char *expression, struct arena *arena);
 /* The parameter: an array of the keys from `first` on, as text. `array` is cleared before. */
 void keys_array(const struct keys *keys, int first, int count, struct buf *array);

@@ -11,7 +11,8 @@
 
 enum { KEYS_MAX = 64, STATEMENT_BYTES_MAX = 16 * 1024 * 1024, PROBLEMS_BYTES_MAX = 400, JSON_DEPTH_MAX = 1000 };
 /* Of pg_type: the same in every database. */
-enum { OID_BYTEA = 17, OID_JSON = 114, OID_BPCHAR = 1042, OID_JSONB = 3802 };
+enum { OID_BYTEA = 17, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_JSON = 114, OID_BPCHAR = 1042, OID_UUID = 2950,
+       OID_JSONB = 3802 };
 
 /* A field to be masked. */
 struct target {
@@ -183,15 +184,36 @@ static bool is_texts(const struct source_column *column)
     return column->element_category == 'S' && column->element != OID_BPCHAR;
 }
 
-static enum shape shape_of(const struct written *written)
+/* An array by whose elements the rows were found: the others are not the person's, and were not collected. */
+static bool is_partial(const struct graph_node *node, const struct dataset_field *field)
+{
+    for (int i = 0; i < node->in_count; i++)
+        if (!strcmp(node->in[i].target->path, field->path))
+            return !field->return_all_elements;
+    return false;
+}
+
+static enum shape shape_of(const struct graph_node *node, const struct written *written)
 {
     const struct target *target = written->targets;
+    bool is_array = written->column->element_category;
 
     if (target->field->parent)
         return SHAPE_MEMBERS;
-    if (mask_nulls(target->mask))
+    if (mask_nulls(target->mask) && !(is_array && is_partial(node, target->field)))
         return SHAPE_NULL;
-    return written->column->element_category ? SHAPE_ELEMENTS : SHAPE_TEXT;
+    return is_array ? SHAPE_ELEMENTS : SHAPE_TEXT;
+}
+
+/* Its elements read in one form only, so that those which were collected are found again. */
+static bool has_plain_elements(const struct source_column *column)
+{
+    static const Oid plain[] = { OID_INT2, OID_INT4, OID_INT8, OID_UUID };
+
+    for (size_t i = 0; i < COUNT_OF(plain); i++)
+        if (plain[i] == column->element)
+            return true;
+    return is_texts(column);
 }
 
 /* Why a text can't be written over the field; NULL: it can. A declared type is the dataset's word on it, and there is
@@ -201,7 +223,9 @@ static const char *text_problem(const struct written *written, const struct targ
     const struct source_column *column = written->column;
 
     if (mask_nulls(target->mask))
-        return NULL;
+        return written->shape != SHAPE_ELEMENTS || has_plain_elements(column) ? NULL
+            : arena_printf(arena, "only some of its elements are the person's, and those of type %s can't be told apart",
+                           column->element_name);
     if (target->field->type != DATASET_NONE && target->field->type != DATASET_STRING)
         return arena_printf(arena, "%s masks text only, and its data_type is another", target->strategy);
     if (written->shape == SHAPE_MEMBERS)
@@ -274,7 +298,7 @@ static void column_add(struct overwrite *overwrite, const struct source_table *t
     written->place = column_place(columns, column_count, written->name);
     if (!written->column)
         return;
-    written->shape = shape_of(written);
+    written->shape = shape_of(overwrite->node, written);
     if (written->shape != SHAPE_MEMBERS)
         written->length = shorter(targets->field->length, written->column->length);
 }

@@ -273,6 +273,8 @@ static void column_read(const PGresult *result, int row, struct arena *arena, st
     column->element = get_oid(result, row, i++);
     column->type_name = arena_strdup(arena, PQgetvalue(result, row, i++));
     column->base_name = arena_strdup(arena, PQgetvalue(result, row, i++));
+    column->element_name = column->element ? arena_strdup(arena, PQgetvalue(result, row, i)) : NULL;
+    i++;
     column->category = PQgetvalue(result, row, i++)[0];
     column->element_category = PQgetvalue(result, row, i++)[0]; /* of SQL null: NUL */
     column->length = atoi(PQgetvalue(result, row, i++));

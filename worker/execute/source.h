@@ -21,6 +21,7 @@ struct source_column {
     Oid type, base, element; /* base: of a domain; element: of an array, else 0 */
     const char *type_name;   /* format_type(type, -1): what a cast says, qualified where it must be */
     const char *base_name;   /* the same of `base` */
+    const char *element_name; /* the same of `element`; NULL: no array */
     char category;           /* pg_type.typcategory of `base`: 'S' string, 'N' numeric, 'D' time, 'A' array, ... */
     char element_category;   /* the same of `element`; 0: no array */
     int length;              /* characters of varchar(n), char(n), and elements of their arrays; 0: no bound */

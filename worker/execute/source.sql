@@ -40,7 +40,8 @@ with recursive named as (
 )
 select f.attname::text, f.type::int8, f.base::int8,
        case when t.typcategory = 'A' then t.typelem else 0 end::int8 as element,
-       format_type(f.type, -1) as type_name, format_type(f.base, -1) as base_name, t.typcategory::text,
+       format_type(f.type, -1) as type_name, format_type(f.base, -1) as base_name,
+       case when t.typcategory = 'A' then format_type(t.typelem, -1) end as element_name, t.typcategory::text,
        case when t.typcategory = 'A' then e.typcategory::text end as element_category,
        case when f.base in (1042, 1043, 1014, 1015) and f.modifier > 4 then f.modifier - 4 else 0 end::int4 as length,
        f.not_null, f.generated, coalesce(array_position(i.indkey::int2[], f.attnum), -1)::int4 as key_place

@@ -79,9 +79,19 @@ static void input_is_told_without_what_was_filled_in(void **state)
 {
     struct test *test = *state;
 
-    assert_string_equal(event_input_given(test->arena, "pri_1", "archive", "erasure", "user", "fid_1"),
-                        "{\"request_id\":\"pri_1\",\"connection_key\":\"archive\",\"action\":\"erasure\","
-                        "\"by\":\"user\",\"user_id\":\"fid_1\"}");
+    static const char *const labels[] = { "a, b", "c" };
+    struct event_input input = { "archive", "man_1", "erasure", "fid_1", "cli_1", labels, 2 };
+
+    assert_string_equal(event_input_given(test->arena, "pri_1", &input),
+                        "{\"request_id\":\"pri_1\",\"connection_key\":\"archive\",\"webhook_id\":\"man_1\","
+                        "\"action\":\"erasure\",\"labels\":[\"a, b\",\"c\"],\"by\":\"user\","
+                        "\"user_id\":\"fid_1\"}");
+    input.user_id = NULL;
+    input.label_count = 0;
+    assert_string_equal(event_input_given(test->arena, "pri_1", &input),
+                        "{\"request_id\":\"pri_1\",\"connection_key\":\"archive\",\"webhook_id\":\"man_1\","
+                        "\"action\":\"erasure\",\"labels\":[],\"by\":\"client\",\"user_id\":null,"
+                        "\"client_id\":\"cli_1\"}");
     assert_string_equal(event_input_completed(test->arena, "pri_1", "system", NULL),
                         "{\"request_id\":\"pri_1\",\"status\":\"in_processing\",\"by\":\"system\","
                         "\"user_id\":null}");
@@ -124,6 +134,82 @@ static void a_task_is_told_with_what_there_is_to_tell(void **state)
     assert_string_equal(event_task(test->arena, "pri_1", &task),
                         "{\"request_id\":\"pri_1\",\"task_id\":\"package:all\",\"action\":\"package\","
                         "\"rule_key\":\"all\"}");
+    task.attempt_id = "try_1";
+    task.package = &(struct event_package){ "s3", "json", "pri_1/all.json", 42, true };
+    assert_string_equal(event_task(test->arena, "pri_1", &task),
+                        "{\"request_id\":\"pri_1\",\"task_id\":\"package:all\",\"action\":\"package\","
+                        "\"rule_key\":\"all\",\"attempt_id\":\"try_1\",\"storage_key\":\"s3\",\"format\":\"json\","
+                        "\"location\":\"pri_1/all.json\",\"bytes\":42,\"encrypted\":true}");
+    assert_string_equal(event_package_deleted(test->arena, "pri_1", "all", task.package, "expired"),
+                        "{\"request_id\":\"pri_1\",\"rule_key\":\"all\",\"storage_key\":\"s3\","
+                        "\"location\":\"pri_1/all.json\",\"reason\":\"expired\"}");
+}
+
+static void a_request_s_beginning_is_told_by_what_there_is(void **state)
+{
+    struct test *test = *state;
+    usec_t now = (usec_t)1700000000 * USEC_PER_S;
+    struct event_creation creation = { .policy_id = "pol_1",
+                                       .policy_key = "all",
+                                       .action_type = "access",
+                                       .time = now,
+                                       .requested_at = now,
+                                       .due_date = USEC_NONE,
+                                       .started_processing_at = USEC_NONE,
+                                       .finished_processing_at = USEC_NONE };
+
+    assert_string_equal(event_created(test->arena, "pri_1", &creation),
+                        "{\"request_id\":\"pri_1\",\"status\":\"pending\",\"policy_id\":\"pol_1\","
+                        "\"policy_key\":\"all\",\"action_type\":\"access\",\"source\":null,\"due_date\":null}");
+    creation.requested_at = now - USEC_PER_S;
+    creation.submitted_by = "fid_1";
+    creation.started_processing_at = now;
+    creation.finished_processing_at = now + USEC_PER_S;
+    creation.custom_fields = true;
+    assert_string_equal(event_created(test->arena, "pri_1", &creation),
+                        "{\"request_id\":\"pri_1\",\"status\":\"pending\",\"policy_id\":\"pol_1\","
+                        "\"policy_key\":\"all\",\"action_type\":\"access\",\"source\":null,"
+                        "\"submitted_by\":\"fid_1\",\"requested_at\":\"2023-11-14T22:13:19.000000Z\","
+                        "\"due_date\":null,\"started_processing_at\":\"2023-11-14T22:13:20.000000Z\","
+                        "\"finished_processing_at\":\"2023-11-14T22:13:21.000000Z\",\"custom_fields\":true}");
+}
+
+static void where_a_call_goes_is_told_when_it_is_owed(void **state)
+{
+    struct test *test = *state;
+    struct event_webhook webhook = { "pre_1", "crm", "dlv_1", NULL, "con_1" };
+
+    assert_string_equal(event_webhook(test->arena, "pri_1", &webhook, NULL),
+                        "{\"request_id\":\"pri_1\",\"webhook_id\":\"pre_1\",\"webhook_key\":\"crm\","
+                        "\"delivery_id\":\"dlv_1\",\"connection_id\":\"con_1\"}");
+    assert_string_equal(event_pre_approval_requested(test->arena, "pri_1", &webhook, 1),
+                        "{\"request_id\":\"pri_1\",\"status\":\"awaiting_pre_approval\",\"webhooks\":["
+                        "{\"webhook_id\":\"pre_1\",\"webhook_key\":\"crm\",\"delivery_id\":\"dlv_1\","
+                        "\"connection_id\":\"con_1\"}]}");
+}
+
+static void what_becomes_of_a_call_is_told_where_the_type_does_not_say_it(void **state)
+{
+    struct test *test = *state;
+    struct event_attempt attempt = { .webhook = { "pol_1", "crm", "dlv_1", "pre" },
+                                     .attempt = 1,
+                                     .outcome = "http_4xx",
+                                     .status_code = 410,
+                                     .next_attempt_at = USEC_NONE,
+                                     .problem = "words",
+                                     .state = "given_up",
+                                     .passed = true };
+    const char *payload = event_webhook_attempt(test->arena, "pri_1", &attempt);
+
+    assert_member(payload, "problem", "\"words\"");
+    assert_member(payload, "state", "\"given_up\"");
+    assert_member(payload, "passed", "true");
+    attempt.problem = attempt.state = NULL;
+    attempt.passed = false;
+    payload = event_webhook_attempt(test->arena, "pri_1", &attempt);
+    assert_no_member(payload, "problem");
+    assert_no_member(payload, "state");
+    assert_no_member(payload, "passed");
 }
 
 static void fields_too_long_for_a_broker_are_left_out(void **state)
@@ -140,19 +226,28 @@ static void fields_too_long_for_a_broker_are_left_out(void **state)
     fields[EVENT_LIST_BYTES] = ' ';
     fields[EVENT_LIST_BYTES + 1] = '\0';
     assert_no_member(event_task(test->arena, "pri_1", &task), "fields_affected");
+    assert_member(event_task(test->arena, "pri_1", &task), "fields_left_out", "true");
 }
 
 static void a_plan_lists_its_tasks_and_what_is_not_reached(void **state)
 {
-    static const char *const ids[] = { "access:a:b", "package:all" };
+    static const int needs[] = { 0, 1 };
+    static const struct event_plan_task tasks[] = { { "access:a:b", "a", "con_a", NULL, 0 },
+                                                    { "access:c:b", "c", "con_c", needs, 1 },
+                                                    { "access:a:d", "a", "con_a", needs, 2 } };
+    static const struct event_plan_task package = { "package:all", NULL, NULL, NULL, 0 };
     static const struct event_skip skips[] = { { "a:c", "" }, { "a:d", "no \"key\"" } };
     struct test *test = *state;
 
-    assert_string_equal(event_tasks_planned(test->arena, "pri_1", "access", ids, 2, skips, 2),
-                        "{\"request_id\":\"pri_1\",\"action\":\"access\",\"task_count\":2,\"skip_count\":2,"
-                        "\"tasks\":[\"access:a:b\",\"package:all\"],"
+    assert_string_equal(event_tasks_planned(test->arena, "pri_1", "access", tasks, 3, skips, 2),
+                        "{\"request_id\":\"pri_1\",\"action\":\"access\",\"task_count\":3,\"skip_count\":2,"
+                        "\"tasks\":[\"access:a:b\",\"access:c:b\",\"access:a:d\"],\"needs\":[[],[0],[0,1]],"
+                        "\"connections\":{\"a\":\"con_a\",\"c\":\"con_c\"},"
                         "\"skips\":[{\"address\":\"a:c\",\"reason\":\"\"},"
                         "{\"address\":\"a:d\",\"reason\":\"no \\\"key\\\"\"}]}");
+    assert_string_equal(event_tasks_planned(test->arena, "pri_1", "package", &package, 1, NULL, 0),
+                        "{\"request_id\":\"pri_1\",\"action\":\"package\",\"task_count\":1,\"skip_count\":0,"
+                        "\"tasks\":[\"package:all\"],\"skips\":[]}");
     assert_string_equal(event_tasks_planned(test->arena, "pri_1", "erasure", NULL, 0, NULL, 0),
                         "{\"request_id\":\"pri_1\",\"action\":\"erasure\",\"task_count\":0,\"skip_count\":0,"
                         "\"tasks\":[],\"skips\":[]}");
@@ -161,19 +256,21 @@ static void a_plan_lists_its_tasks_and_what_is_not_reached(void **state)
 static void a_plan_too_long_for_a_broker_ends_early_and_counts_all(void **state)
 {
     enum { MANY = 50000 };
+    static const int needs[] = { 49997, 49998, 49999 };
     struct test *test = *state;
-    const char **ids = arena_alloc(test->arena, MANY * sizeof(*ids));
+    struct event_plan_task *tasks = arena_alloc(test->arena, MANY * sizeof(*tasks));
     struct event_skip *skips = arena_alloc(test->arena, MANY * sizeof(*skips));
     const char *payload;
 
     for (int i = 0; i < MANY; i++) {
-        ids[i] = "access:a_dataset:a_collection";
+        tasks[i] = (struct event_plan_task){ "access:a_dataset:a_collection", arena_printf(test->arena, "a_%d", i),
+                                             "a_connection", needs, 3 };
         skips[i] = (struct event_skip){ "a_dataset:a_collection", "" };
     }
-    payload = event_tasks_planned(test->arena, "pri_1", "access", ids, MANY, skips, MANY);
+    payload = event_tasks_planned(test->arena, "pri_1", "access", tasks, MANY, skips, MANY);
     assert_member(payload, "task_count", "50000");
     assert_member(payload, "skip_count", "50000");
-    assert_in_range(strlen(payload), EVENT_LIST_BYTES, EVENT_PAYLOAD_BYTES - 1024);
+    assert_in_range(strlen(payload), EVENT_LIST_BYTES, EVENT_PAYLOAD_BYTES - 64 * 1024);
 }
 
 static void a_delivery_s_id_is_the_same_for_all_attempts_and_has_no_dot(void **state)
@@ -240,6 +337,9 @@ int main(void)
         TEST(what_is_handed_out_is_told_with_whose_and_to_whom),
         TEST(a_task_is_told_with_what_there_is_to_tell),
         TEST(fields_too_long_for_a_broker_are_left_out),
+        TEST(a_request_s_beginning_is_told_by_what_there_is),
+        TEST(where_a_call_goes_is_told_when_it_is_owed),
+        TEST(what_becomes_of_a_call_is_told_where_the_type_does_not_say_it),
         TEST(a_plan_lists_its_tasks_and_what_is_not_reached),
         TEST(a_plan_too_long_for_a_broker_ends_early_and_counts_all),
         TEST(a_delivery_s_id_is_the_same_for_all_attempts_and_has_no_dot),

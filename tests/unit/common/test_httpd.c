@@ -5,7 +5,7 @@
 
 #include "tests/unit/test.h"
 
-enum { BODY_BYTES = 1000, ANSWER_BYTES = 64 * 1024 };
+enum { BODY_BYTES = 1000, ANSWER_BYTES = 64 * 1024, FEED_BYTES = 1000 };
 
 /* A server whose handler does what the path says. */
 struct fixture {
@@ -92,6 +92,29 @@ static void answer_stream(struct http_call *call)
         http_answer_err(call, &err);
 }
 
+/* --- feeds: what the test puts there --- */
+
+static struct feed *_Atomic fed;
+
+static void answer_feed(struct http_call *call)
+{
+    struct feed *feed = feed_new(FEED_BYTES);
+
+    call->status = 200;
+    call->content_type = "text/plain";
+    http_answer_feed(call, feed);
+    atomic_store(&fed, feed);
+}
+
+static struct feed *feed_opened(void)
+{
+    struct feed *feed;
+
+    while (!(feed = atomic_exchange(&fed, NULL)))
+        usleep(1000);
+    return feed;
+}
+
 static void on_test_call(struct http_call *call, void *context)
 {
     struct fixture *fixture = context;
@@ -106,6 +129,8 @@ static void on_test_call(struct http_call *call, void *context)
         answer_long(call);
     } else if (!strcmp(call->path, "/stream")) {
         answer_stream(call);
+    } else if (!strcmp(call->path, "/feed")) {
+        answer_feed(call);
     } else if (!strcmp(call->path, "/away")) {
         answer_away(call);
     } else {
@@ -442,6 +467,114 @@ static void *stop_server(void *fixture)
     return NULL;
 }
 
+static int dial_feed(const struct fixture *fixture, const char *method, struct feed **ret)
+{
+    char request[64];
+    int fd = dial(fixture), length = snprintf(request, sizeof(request), "%s /feed HTTP/1.1\r\n" HOST "\r\n", method);
+
+    assert_int_equal(send(fd, request, (size_t)length, MSG_NOSIGNAL), length);
+    *ret = feed_opened();
+    return fd;
+}
+
+static void put(struct feed *feed, const char *text)
+{
+    assert_true(feed_put(feed, text, strlen(text)));
+}
+
+static void what_is_put_comes_as_it_is_put_and_then_its_end(void **state)
+{
+    struct feed *feed;
+    int fd = dial_feed(*state, "GET", &feed);
+
+    put(feed, "before the first byte is asked for ");
+    assert_non_null(strstr(read_until(fd, "asked for "), "Transfer-Encoding: chunked"));
+    for (int i = 0; i < 100; i++) {
+        put(feed, "again;");
+        assert_non_null(strstr(read_until(fd, "again;"), "again;"));
+    }
+    put(feed, "the last");
+    feed_end(feed);
+    assert_non_null(strstr(read_until(fd, "\r\n0\r\n\r\n"), "the last\r\n0\r\n\r\n"));
+    close(fd);
+}
+
+/* As the writer sees it: no more than its maximum is ever held, and all of it comes in order. */
+static void who_takes_nothing_is_waited_for(void **state)
+{
+    static const size_t wanted = 64 * 1024 * 1024; /* more than sockets hold */
+    struct feed *feed;
+    size_t sent = 0, found = 0;
+    int fd = dial_feed(*state, "GET", &feed);
+    char piece[500], bytes[ANSWER_BYTES];
+    ssize_t got;
+
+    memset(piece, '#', sizeof(piece));
+    while (sent < wanted && feed_put(feed, piece, sizeof(piece))) {
+        sent += sizeof(piece);
+        feed_wait(feed, FEED_BYTES - sizeof(piece), usec_monotonic() + 200 * USEC_PER_MS);
+        assert_in_range(feed_held(feed), 0, FEED_BYTES);
+    }
+    assert_true(sent < wanted);
+    feed_wait(feed, 0, usec_monotonic() + USEC_PER_MS); /* it has its end */
+    assert_true(feed_held(feed) > 0);
+    assert_false(feed_is_gone(feed));
+    feed_end(feed);
+    while ((got = recv(fd, bytes, sizeof(bytes), 0)) > 0) {
+        for (ssize_t i = 0; i < got; i++)
+            found += bytes[i] == '#';
+        if (got >= 5 && !memcmp(bytes + got - 5, "0\r\n\r\n", 5))
+            break;
+    }
+    assert_int_equal(found, sent);
+    close(fd);
+}
+
+static void wait_gone(struct feed *feed)
+{
+    for (int i = 0; i < 500 && !feed_is_gone(feed); i++)
+        usleep(10 * 1000);
+    assert_true(feed_is_gone(feed));
+    assert_false(feed_put(feed, "x", 1));
+    feed_end(feed);
+}
+
+/* Nothing is written that would find it out. */
+static void who_hangs_up_is_gone(void **state)
+{
+    struct feed *feed;
+    int fd = dial_feed(*state, "GET", &feed);
+
+    put(feed, "hello");
+    read_until(fd, "hello");
+    assert_false(feed_is_gone(feed));
+    close(fd);
+    wait_gone(feed);
+}
+
+static void who_asks_for_the_head_alone_is_gone(void **state)
+{
+    struct feed *feed;
+    int fd = dial_feed(*state, "HEAD", &feed);
+
+    wait_gone(feed);
+    assert_null(strstr(read_until(fd, "\r\n\r\n"), "hello"));
+    close(fd);
+}
+
+static void what_is_too_much_is_not_put(void **state)
+{
+    static const char much[FEED_BYTES + 1] = "";
+    struct feed *feed;
+    int fd = dial_feed(*state, "GET", &feed);
+
+    assert_false(feed_put(feed, much, sizeof(much)));
+    put(feed, "little");
+    feed_end(feed);
+    assert_non_null(strstr(read_until(fd, "\r\n0\r\n"), "little"));
+    close(fd);
+}
+
 static void who_stops_waits_for_the_calls_under_way(void **state)
 {
     struct fixture fixture = { 0 }, *pointer = &fixture;
@@ -510,6 +643,11 @@ int main(void)
         SERVED(what_can_t_be_read_at_all_is_an_error_of_its_own),
         SERVED(head_of_a_streamed_answer_has_no_body),
         SERVED(as_many_are_streamed_as_are_allowed),
+        SERVED(what_is_put_comes_as_it_is_put_and_then_its_end),
+        SERVED(who_takes_nothing_is_waited_for),
+        SERVED(who_hangs_up_is_gone),
+        SERVED(who_asks_for_the_head_alone_is_gone),
+        SERVED(what_is_too_much_is_not_put),
         cmocka_unit_test(who_stops_waits_for_the_calls_under_way),
         cmocka_unit_test(addresses_are_understood_or_refused_in_words),
     };

@@ -48,16 +48,27 @@ static const char shop[] =
     " {'name':'item_id','fides_meta':{'references':[{'dataset':'d','field':'item.id','direction':'from'}]}}]},"
     "{'name':'item','fields':[{'name':'id'}]}]}";
 
-static const char *text_array(void *context, int n, const struct dataset_field *field)
+static const char *any_of(void *context, int n, const struct dataset_field *field, const char *expression)
 {
     struct test *test = context;
 
-    return arena_printf(test->arena, "$%d::%s[]", n, field->type == DATASET_INTEGER ? "bigint" : "text");
+    return arena_printf(test->arena, "%s = any($%d::%s[])", expression, n,
+                        field->type == DATASET_INTEGER ? "bigint" : "text");
+}
+
+/* One column that is not read as it is. */
+static const char *read_as(void *context, int n, const struct dataset_field *field, const char *expression)
+{
+    struct test *test = context;
+
+    return field->is_array ? arena_printf(test->arena, "filter(%s, $%d)", expression, n) : NULL;
 }
 
 static const char *select_of(struct test *test, const struct graph_walk *walk, const char *collection, int64_t limit)
 {
-    return query_select(walk, graph_node(walk, "d", collection), text_array, test, limit, test->arena);
+    const struct query_words words = { any_of, read_as, test };
+
+    return query_select(walk, graph_node(walk, "d", collection), &words, limit, test->arena);
 }
 
 static void columns_are(struct test *test, const struct graph_walk *walk, const char *collection, const char *told)
@@ -93,7 +104,7 @@ static void without_any_all_are_read(void **state)
     node.collection = node.dataset->collections;
     assert_int_equal(query_columns(walk, &node, test->arena, &columns), 2);
     assert_string_equal(columns[0]->name, "x");
-    assert_string_equal(query_select(walk, &node, text_array, test, 0, test->arena),
+    assert_string_equal(query_select(walk, &node, &(struct query_words){ any_of, read_as, test }, 0, test->arena),
                         "SELECT \"x\", \"y\" FROM \"a\" WHERE (false)");
     assert_string_equal(query_preview(walk, &node, test->arena), "SELECT \"x\", \"y\" FROM \"a\" WHERE (false)");
 }
@@ -171,6 +182,19 @@ static void a_target_within_a_column_is_compared_as_text(void **state)
                         "\"person\"->'o''s'->>'x' = any($2::text[]))");
 }
 
+static void an_entry_column_may_be_read_otherwise_than_it_is(void **state)
+{
+    struct test *test = *state;
+    const struct graph_walk *walk =
+        walk_fields(test, "{'name':'also','data_categories':['user'],'fides_meta':{'data_type':'string[]'}},"
+                          "{'name':'mails','fides_meta':{'identity':'email','data_type':'string[]'}},"
+                          "{'name':'a_first','fides_meta':{'identity':'phone_number'}}");
+
+    assert_string_equal(select_of(test, walk, "a", 0),
+                        "SELECT \"a_first\", \"also\", filter(\"mails\", $2) AS \"mails\" FROM \"a\" WHERE "
+                        "(\"a_first\" = any($1::text[]) OR \"mails\" = any($2::text[]))");
+}
+
 static void people_see_the_contract_s_form(void **state)
 {
     struct test *test = *state;
@@ -194,6 +218,7 @@ int main(void)
         TEST(a_namespace_names_the_schema),
         TEST(names_are_quoted_whatever_they_are),
         TEST(a_target_within_a_column_is_compared_as_text),
+        TEST(an_entry_column_may_be_read_otherwise_than_it_is),
         TEST(people_see_the_contract_s_form),
     };
 

@@ -135,6 +135,25 @@ static void a_window_is_what_lies_in_it_and_the_next_goes_on(void **state)
     }
 }
 
+static void a_run_that_is_read_ahead_has_nothing_until_it_is_asked(void **state)
+{
+    struct cluster *cluster = *state;
+    _cleanup_(reader_freep) struct reader *reader = reader_of(cluster);
+    struct reader_run *first = reader_run_new(reader), *other = reader_run_new(reader);
+
+    reader_run_add(first, "each", 0, 3, 3);
+    reader_run_add(other, "each", 2, 0, 0);
+    assert_int_equal(reader_run_ahead(first, &cluster->test->err), 0);
+    assert_int_equal(reader_run_ahead(other, &cluster->test->err), 0);
+    assert_null(next_of(cluster, first));
+    reader_run_extend(other, 1);
+    expect(next_of(cluster, other), 2, 0, 7);
+    reader_run_extend(first, 5);
+    expect(next_of(cluster, first), 0, 3, 3);
+    expect(next_of(cluster, first), 0, 4, 4);
+    assert_null(next_of(cluster, first));
+}
+
 static void several_partitions_are_read_to_their_ends(void **state)
 {
     struct cluster *cluster = *state;
@@ -214,6 +233,28 @@ static void a_log_may_be_one_partition(void **state)
     assert_null(record);
 }
 
+static void a_log_may_be_the_partition_of_a_key(void **state)
+{
+    struct cluster *cluster = *state;
+    int seen = 0;
+
+    for (int i = 0; i < PARTITIONS; i++) {
+        _cleanup_(log_closep) struct log *log = NULL;
+        char key[16];
+        int number = 0;
+
+        do
+            snprintf(key, sizeof(key), "pri_%d", number++);
+        while (log_partition_of(key, strlen(key), PARTITIONS) != i);
+        const struct log_range range = { .since = USEC_NONE, .partition = LOG_ALL, .key = key };
+
+        assert_int_equal(log_open(&cluster->config, "each", &range, &log, &cluster->test->err), 0);
+        assert_int_equal(log_length(log), i == 0 ? RECORDS : i == 1 ? 0 : 1);
+        seen += (int)log_length(log);
+    }
+    assert_int_equal(seen, RECORDS + 1);
+}
+
 static void a_record_says_what_its_headers_say(void **state)
 {
     struct cluster *cluster = *state;
@@ -234,11 +275,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLUSTER_TEST(it_knows_how_far_a_topic_goes),
         CLUSTER_TEST(a_window_is_what_lies_in_it_and_the_next_goes_on),
+        CLUSTER_TEST(a_run_that_is_read_ahead_has_nothing_until_it_is_asked),
         CLUSTER_TEST(several_partitions_are_read_to_their_ends),
         CLUSTER_TEST(a_run_may_end_before_what_it_was_to_read),
         CLUSTER_TEST(an_offset_that_is_not_there_is_gone),
         CLUSTER_TEST(a_log_is_the_whole_topic),
         CLUSTER_TEST(a_log_may_be_one_partition),
+        CLUSTER_TEST(a_log_may_be_the_partition_of_a_key),
         CLUSTER_TEST(a_record_says_what_its_headers_say),
     };
 

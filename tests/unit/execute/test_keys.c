@@ -5,7 +5,8 @@
 #include "tests/unit/test.h"
 
 enum { BOOL = 16, INT8 = 20, INT2 = 21, INT4 = 23, TEXT = 25, FLOAT4 = 700, FLOAT8 = 701, BPCHAR = 1042, DATE = 1082,
-       TIMESTAMP = 1114, TIMESTAMPTZ = 1184, NUMERIC = 1700, UUID = 2950, INET = 869, CITEXT = 90001, MOOD = 90002 };
+       TIMESTAMP = 1114, TIMESTAMPTZ = 1184, NUMERIC = 1700, UUID = 2950, INET = 869, JSON = 114, JSONS = 199,
+       INT4S = 1007, CITEXT = 90001, MOOD = 90002 };
 
 static struct source_column column_of(Oid base)
 {
@@ -18,7 +19,8 @@ static struct source_column column_of(Oid base)
         { TEXT, "text", 'S' }, { FLOAT4, "real", 'N' }, { FLOAT8, "double precision", 'N' },
         { BPCHAR, "bpchar", 'S' }, { DATE, "date", 'D' }, { TIMESTAMP, "timestamp without time zone", 'D' },
         { TIMESTAMPTZ, "timestamp with time zone", 'D' }, { NUMERIC, "numeric", 'N' }, { UUID, "uuid", 'U' },
-        { INET, "inet", 'I' }, { CITEXT, "citext", 'S' }, { MOOD, "mood", 'E' }, { 1007, "integer[]", 'A' },
+        { INET, "inet", 'I' }, { CITEXT, "citext", 'S' }, { MOOD, "mood", 'E' }, { INT4S, "integer[]", 'A' },
+        { JSON, "json", 'U' }, { JSONS, "json[]", 'A' },
     };
     struct source_column column = { .name = "k", .type = base, .base = base };
 
@@ -27,6 +29,13 @@ static struct source_column column_of(Oid base)
             column.type_name = column.base_name = known[i].name;
             column.category = known[i].category;
         }
+    if (column.category == 'A') {
+        const struct source_column element = column_of(base == INT4S ? INT4 : JSON);
+
+        column.element = element.base;
+        column.element_name = element.base_name;
+        column.element_category = element.category;
+    }
     return column;
 }
 
@@ -167,14 +176,15 @@ static void a_column_is_compared_in_its_own_type(void **state)
     static const struct {
         Oid type;
         int version;
-        const char *placeholder;
+        const char *condition;
     } cases[] = {
-        { INT4, 150000, "$2::integer[]" },
-        { BPCHAR, 150000, "$2::bpchar[]" },
-        { CITEXT, 150000, "$2::citext[]" },
-        { MOOD, 150000, "array(select v::mood from unnest($2::text[]) v "
-                        "where v = any(enum_range(null::mood)::text[]))" },
-        { INET, 160000, "array(select v::inet from unnest($2::text[]) v where pg_input_is_valid(v, 'inet'))" },
+        { INT4, 150000, "x = any($2::integer[])" },
+        { BPCHAR, 150000, "x = any($2::bpchar[])" },
+        { CITEXT, 150000, "x = any($2::citext[])" },
+        { MOOD, 150000, "x = any(array(select v::mood from unnest($2::text[]) v "
+                        "where v = any(enum_range(null::mood)::text[])))" },
+        { INET, 160000, "x = any(array(select v::inet from unnest($2::text[]) v where pg_input_is_valid(v, 'inet')))" },
+        { INT4S, 150000, "x && $2::integer[]" },
     };
     const struct dataset_field field = { .name = "k", .path = "k", .column = "k" };
     struct test *test = *state;
@@ -184,15 +194,37 @@ static void a_column_is_compared_in_its_own_type(void **state)
         _cleanup_(keys_freep) struct keys *keys = NULL;
 
         assert_int_equal(keys_new(&field, &column, cases[i].version, &keys, &test->err), 0);
-        assert_string_equal(keys_placeholder(keys, 2, test->arena), cases[i].placeholder);
+        assert_string_equal(keys_condition(keys, 2, "x", test->arena), cases[i].condition);
     }
+}
+
+static void of_an_array_the_elements_that_are_keys_are_read(void **state)
+{
+    const struct dataset_field field = { .name = "k", .path = "k", .column = "k" };
+    const struct dataset_field whole = { .name = "k", .path = "k", .column = "k", .return_all_elements = true };
+    const struct source_column list = column_of(INT4S), number = column_of(INT4);
+    _cleanup_(keys_freep) struct keys *some = NULL, *all = NULL, *one = NULL;
+    struct test *test = *state;
+
+    assert_int_equal(keys_new(&field, &list, 150000, &some, &test->err), 0);
+    assert_int_equal(keys_new(&whole, &list, 150000, &all, &test->err), 0);
+    assert_int_equal(keys_new(&field, &number, 150000, &one, &test->err), 0);
+    assert_string_equal(keys_column(some, 1, "x", test->arena),
+                        "case when x is not null then array(select e from unnest(x) with ordinality as u(e, i) "
+                        "where e = any($1::integer[]) order by i) end");
+    assert_null(keys_column(all, 1, "x", test->arena));
+    assert_null(keys_column(one, 1, "x", test->arena));
+    assert_false(keys_can_split(some)); /* a row may have two of them */
+    assert_true(keys_can_split(one));
+    keys_add_json(some, NULL, "[5, \"6\", \"no\"]", 14);
+    assert_string_equal(array_of(some, test->arena), "{\"5\",\"6\"}");
 }
 
 static void what_rows_can_t_be_found_by_is_told(void **state)
 {
     const struct dataset_field field = { .name = "k", .path = "k", .column = "k" };
     const struct dataset_field within = { .name = "b", .path = "k.b", .column = "k", .parent = &field };
-    const struct source_column inet = column_of(INET), list = column_of(1007), number = column_of(INT4);
+    const struct source_column inet = column_of(INET), list = column_of(JSONS), number = column_of(INT4);
     struct keys *keys = NULL;
     struct test *test = *state;
 
@@ -214,7 +246,7 @@ static void within_a_json_column_rows_are_found_by_text(void **state)
 
     assert_int_equal(keys_new(&within, &json, 150000, &keys, &test->err), 0);
     keys_add_json(keys, NULL, "5", 1);
-    assert_string_equal(keys_placeholder(keys, 1, test->arena), "$1::text[]");
+    assert_string_equal(keys_condition(keys, 1, "x->>'b'", test->arena), "x->>'b' = any($1::text[])");
     assert_string_equal(array_of(keys, test->arena), "{\"5\"}");
 }
 
@@ -227,6 +259,7 @@ int main(void)
         TEST(many_keys_are_told_apart_and_given_in_parts),
         TEST(more_keys_than_memory_is_given_for_are_told),
         TEST(a_column_is_compared_in_its_own_type),
+        TEST(of_an_array_the_elements_that_are_keys_are_read),
         TEST(what_rows_can_t_be_found_by_is_told),
         TEST(within_a_json_column_rows_are_found_by_text),
     };

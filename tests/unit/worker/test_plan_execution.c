@@ -26,7 +26,7 @@ static const char document[] =
     "{\"fides_key\":\"shop\",\"collections\":["
     "{\"name\":\"customer\",\"fields\":[{\"name\":\"id\",\"fides_meta\":{\"primary_key\":true}},"
     "{\"name\":\"email\",\"data_categories\":[\"user.contact.email\"],\"fides_meta\":{\"identity\":\"email\"}}]},"
-    "{\"name\":\"orders\",\"fields\":[{\"name\":\"customer_id\",\"data_categories\":[\"user.unique_id\"],"
+    "{\"name\":\"orders\",\"fides_meta\":{\"erase_after\":[\"shop.customer\"]},\"fields\":[{\"name\":\"customer_id\",\"data_categories\":[\"user.unique_id\"],"
     "\"fides_meta\":{\"references\":[{\"dataset\":\"shop\",\"field\":\"customer.id\",\"direction\":\"from\"}]}}]}]}";
 
 static const struct dataset *read_dataset(struct arena *arena)
@@ -201,10 +201,31 @@ static void one_that_failed_ends_the_run_where_a_retry_goes_on(void **state)
     assert_string_equal(step->checkpoint, "access");
     assert_string_equal(step->word, "shop");
     assert_string_equal(step->message, "said");
-    world->request.run = 1; /* retried */
+    world->request.run = world->tasks[0].run = 1; /* retried: request_append() has begun it anew */
+    world->tasks[0].state = TASK_WAITING;
     step = only_step(world);
     assert_int_equal(step->kind, PLAN_TASK);
     assert_string_equal(step->task->id, "access:shop:customer");
+}
+
+static void an_erasure_waits_for_others_only_as_far_as_they_are_erased(void **state)
+{
+    struct world *world = *state;
+    const struct plan_step *step;
+
+    put_tasks(world, only_step(world));
+    finish(world, 0, 2, TASK_COMPLETE);
+    put_tasks(world, only_step(world)); /* the package */
+    finish(world, 2, 1, TASK_COMPLETE);
+    step = only_step(world);
+    assert_int_equal(step->task_count, 2);
+    assert_int_equal(step->tasks[1].need_count, 1);
+    assert_string_equal(step->tasks[1].needs[0], "erasure:shop:customer");
+    world->tasks[0].state = TASK_SKIPPED;
+    step = only_step(world);
+    assert_int_equal(step->task_count, 1);
+    assert_string_equal(step->tasks[0].id, "erasure:shop:orders");
+    assert_int_equal(step->tasks[0].need_count, 0);
 }
 
 static void a_task_that_comes_due_is_done_only_while_the_request_runs(void **state)
@@ -336,6 +357,7 @@ int main(void)
         WORLD(without_datasets_an_access_still_makes_its_package),
         WORLD(a_collection_that_was_skipped_holds_nobody_up),
         WORLD(one_that_failed_ends_the_run_where_a_retry_goes_on),
+        WORLD(an_erasure_waits_for_others_only_as_far_as_they_are_erased),
         WORLD(a_task_that_comes_due_is_done_only_while_the_request_runs),
         WORLD(a_graph_that_is_none_or_can_t_be_walked_is_told),
         WORLD(a_run_stops_until_everybody_has_answered_for_both_actions),

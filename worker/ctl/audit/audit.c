@@ -11,9 +11,16 @@ static const struct audit_verb {
 } verbs[] = {
     { "verify", "[--public-key ID:BASE64]... [--topics-only] [--memory 256M] [--json] [--progress]",
       "whether the log is whole: every chain, every checkpoint, and PostgreSQL where its URL is set", audit_verify },
+    { "show", "REQUEST [--at TIME] [--json] [--proof FILE] [--public-key ID:BASE64]...",
+      "what happened to a request until now, or until a time; --proof: a file that proves it to anybody", audit_show },
     { "disclosures", "REQUEST [--json] [--export FILE]",
       "to whom a request's person's data went, when, what of it and why; --export also writes it down, signed",
       audit_disclosures },
+    { "report", "[--since TIME] [--until TIME] [--html FILE] [--csv FILE] [--json] [--memory BYTES]",
+      "what came of requests over a period: counts, times, who decided, what failed, what was called (-: here)",
+      audit_report },
+    { "rebuild", "--into URL [--compare] [--json]",
+      "an empty database is filled from the topic alone, and held against the one that docket runs on", audit_rebuild },
     { "replay", "--to TOPIC|FILE [--since TIME] [--until TIME] [--type TYPE]... [--request ID]...\n"
                 "         [--from-topic lifecycle|callbacks|configuration]",
       "records of a topic as they are, to another topic or as lines of JSON to a file (-: here)", audit_replay },

@@ -12,5 +12,8 @@
 struct config;
 
 int audit_verify(const struct config *config, char **args, struct err *err);
+int audit_show(const struct config *config, char **args, struct err *err);
 int audit_disclosures(const struct config *config, char **args, struct err *err);
+int audit_report(const struct config *config, char **args, struct err *err);
+int audit_rebuild(const struct config *config, char **args, struct err *err);
 int audit_replay(const struct config *config, char **args, struct err *err);

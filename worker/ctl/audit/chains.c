@@ -7,7 +7,7 @@
 
 enum {
     DOUBTS_MAX = 20000,        /* beyond, they are told as they stand */
-    RECENT_SLOTS = 512 * 1024, /* chains of single events that are remembered: repeats come soon */
+    RECENT_SLOTS = 128 * 1024, /* chains of single events that are remembered: repeats come soon */
     TEXT_BYTES_MAX = 16 * 1024 * 1024,
     TEXT_KEPT_MAX = 16 * 1024, /* of an event after a gap: a longer one is not held against what comes late */
     LATE_MAX = 1000000,
@@ -89,26 +89,27 @@ struct taking {
 
 /* --- what is remembered ------------------------------------------------------------------------------- */
 
-static struct recent *recent_slot(const struct chains *chains, const char *id, int64_t seq, uint64_t *tag)
+static struct recent *recent_slot(const struct chains *chains, const struct state *state, int64_t seq, uint64_t *tag)
 {
-    *tag = (states_hash(chains->states, id) ^ (uint64_t)seq * 0x9e3779b97f4a7c15u) | 1;
+    *tag = (state->hash ^ (uint64_t)seq * 0x9e3779b97f4a7c15u) | 1;
     return &chains->recent[(*tag >> 20) % RECENT_SLOTS];
 }
 
-static void recent_put(struct chains *chains, const char *id, int64_t seq, const uint8_t chain[DIGEST_BYTES])
+static void recent_put(struct chains *chains, const struct state *state, int64_t seq,
+                       const uint8_t chain[DIGEST_BYTES])
 {
     uint64_t tag;
-    struct recent *recent = recent_slot(chains, id, seq, &tag);
+    struct recent *recent = recent_slot(chains, state, seq, &tag);
 
     recent->tag = tag;
     memcpy(recent->chain, chain, DIGEST_BYTES);
 }
 
 /* NULL: not known any more. */
-static const uint8_t *recent_get(const struct chains *chains, const char *id, int64_t seq)
+static const uint8_t *recent_get(const struct chains *chains, const struct state *state, int64_t seq)
 {
     uint64_t tag;
-    const struct recent *recent = recent_slot(chains, id, seq, &tag);
+    const struct recent *recent = recent_slot(chains, state, seq, &tag);
 
     return recent->tag == tag ? recent->chain : NULL;
 }
@@ -380,33 +381,55 @@ int chains_finish(struct chains *chains, struct err *err)
 
 /* --- whose a record is -------------------------------------------------------------------------------- */
 
+/* Of a number without its zeros; 0 when it is none. */
+static int64_t number_read(const char *text)
+{
+    int64_t number = 0;
+
+    if (*text < '1' || *text > '9')
+        return 0;
+    for (; *text; text++)
+        if (*text < '0' || *text > '9' || __builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, *text - '0', &number))
+            return 0;
+    return number;
+}
+
 /* "<id>.<number>" of ce_id; 0 when it is none. */
 static int64_t id_read(const char *text, char id[CHAIN_ID_MAX + 1])
 {
     const char *dot = text ? strrchr(text, '.') : NULL;
-    int64_t number = 0;
 
-    if (!dot || !chain_id_read(text, (size_t)(dot - text), id) || dot[1] < '1' || dot[1] > '9')
-        return 0;
-    for (const char *at = dot + 1; *at; at++)
-        if (*at < '0' || *at > '9' || __builtin_mul_overflow(number, 10, &number) ||
-            __builtin_add_overflow(number, *at - '0', &number))
-            return 0;
-    return number;
+    return dot && chain_id_read(text, (size_t)(dot - text), id) ? number_read(dot + 1) : 0;
 }
 
 /* What the parts of a record that name its chain and number say. */
 struct names {
     char key[CHAIN_ID_MAX + 1], subject[CHAIN_ID_MAX + 1], of_id[CHAIN_ID_MAX + 1];
     bool has_key, has_subject;
+    bool agree; /* they all say the same; then it stands in `key` alone */
     int64_t number, sequence; /* of ce_id, of ce_sequence; 0: none */
 };
+
+static bool names_agree(const struct record *record, const struct record_event *event)
+{
+    const char *subject = event->attributes[RECORD_SUBJECT], *id = event->attributes[RECORD_ID];
+    size_t length = record->key_length;
+
+    return event->sequence && subject && id && !strncmp(subject, record->key, length) && !subject[length] &&
+           !strncmp(id, record->key, length) && id[length] == '.' && number_read(id + length + 1) == event->sequence;
+}
 
 static void names_read(const struct record *record, const struct record_event *event, struct names *ret)
 {
     const char *subject = event->attributes[RECORD_SUBJECT];
 
     ret->has_key = chain_id_read(record->key, record->key_length, ret->key);
+    ret->agree = ret->has_key && names_agree(record, event);
+    if (ret->agree) {
+        ret->number = ret->sequence = event->sequence;
+        return;
+    }
     ret->has_subject = subject && chain_id_read(subject, strlen(subject), ret->subject);
     ret->number = id_read(event->attributes[RECORD_ID], ret->of_id);
     ret->sequence = event->sequence;
@@ -415,6 +438,8 @@ static void names_read(const struct record *record, const struct record_event *e
 /* Two of three are right; of one alone, the key is. NULL: it is nobody's. */
 static const char *names_vote(const struct names *names)
 {
+    if (names->agree)
+        return names->key;
     if (!names->number && !names->sequence)
         return NULL;
     if (names->has_subject && names->number && !strcmp(names->subject, names->of_id))
@@ -445,19 +470,26 @@ static bool is_schema_of(const char *schema, const char *type)
            !strcmp(schema + sizeof(before) - 1 + length, after);
 }
 
-/* The first header that is not what follows from the rest; NULL when all are. */
-static const char *headers_check(const struct taking *taking, const struct names *names)
+/* The first of those that name an event which does not. */
+static const char *names_check(const struct taking *taking, const struct names *names)
 {
-    const char *const *attributes = taking->event.attributes;
-
     if (!names->has_key || strcmp(names->key, taking->id) != 0)
         return "key";
     if (!names->has_subject || strcmp(names->subject, taking->id) != 0)
         return record_attribute_name(RECORD_SUBJECT);
     if (names->number != taking->seq || strcmp(names->of_id, taking->id) != 0)
         return record_attribute_name(RECORD_ID);
-    if (names->sequence != taking->seq)
-        return record_attribute_name(RECORD_SEQUENCE);
+    return names->sequence != taking->seq ? record_attribute_name(RECORD_SEQUENCE) : NULL;
+}
+
+/* The first header that is not what follows from the rest; NULL when all are. */
+static const char *headers_check(const struct taking *taking, const struct names *names)
+{
+    const char *const *attributes = taking->event.attributes;
+    const char *name = names->agree ? NULL : names_check(taking, names);
+
+    if (name)
+        return name;
     if (!is_text(attributes[RECORD_CONTENT_TYPE], "application/json"))
         return record_attribute_name(RECORD_CONTENT_TYPE);
     if (!is_text(attributes[RECORD_SPECVERSION], "1.0"))
@@ -526,7 +558,7 @@ static void state_set(struct chains *chains, struct state *state, int64_t seq, c
 {
     state->seq = seq;
     memcpy(state->chain, chain, DIGEST_BYTES);
-    recent_put(chains, state->id, seq, chain);
+    recent_put(chains, state, seq, chain);
 }
 
 static void advance(struct chains *chains, struct taking *taking)
@@ -725,7 +757,7 @@ static void take_late(struct chains *chains, struct taking *taking, struct doubt
     }
     if (!doubt->is_reordered)
         tell(chains, taking, FINDING_REORDERED, "the event stands behind one that came after it");
-    recent_put(chains, taking->id, taking->seq, taking->stated);
+    recent_put(chains, taking->state, taking->seq, taking->stated);
     gap_split(chains, taking, doubt);
 }
 
@@ -766,9 +798,9 @@ static void take_conflict(struct chains *chains, struct taking *taking)
 /* It has come before: the same once more, or something else in its name. */
 static void take_again(struct chains *chains, struct taking *taking)
 {
-    const uint8_t *before = taking->seq > 1 ? recent_get(chains, taking->id, taking->seq - 1) : NULL;
+    const uint8_t *before = taking->seq > 1 ? recent_get(chains, taking->state, taking->seq - 1) : NULL;
     const uint8_t *own = taking->seq == taking->state->seq ? taking->state->chain
-                                                           : recent_get(chains, taking->id, taking->seq);
+                                                           : recent_get(chains, taking->state, taking->seq);
 
     if (!own || (!before && taking->seq > 1)) {
         taking->entry->is_repeat = true;
@@ -902,7 +934,7 @@ int chains_is_at(struct chains *chains, const struct checkpoint_head *head, bool
     *ret = false;
     if (!state || state->is_doubted || state->seq < head->seq)
         return 0;
-    chain = state->seq == head->seq ? state->chain : recent_get(chains, head->id, head->seq);
+    chain = state->seq == head->seq ? state->chain : recent_get(chains, state, head->seq);
     *ret = !chain || !memcmp(chain, head->chain, DIGEST_BYTES);
     return 0;
 }
@@ -1068,8 +1100,8 @@ int chains_extra(struct chains *chains, const struct chains_entry *entry, const 
     memcpy(doubt->other, entry->mark, DIGEST_BYTES);
     if (head && head->seq < state->seq)
         state_follow_head(chains, state, head);
-    else if (!head && entry->seq > 1 && recent_get(chains, entry->id, doubt->from - 1))
-        state_set(chains, state, doubt->from - 1, recent_get(chains, entry->id, doubt->from - 1));
+    else if (!head && entry->seq > 1 && recent_get(chains, state, doubt->from - 1))
+        state_set(chains, state, doubt->from - 1, recent_get(chains, state, doubt->from - 1));
     return 0;
 }
 

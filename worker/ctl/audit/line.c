@@ -24,8 +24,7 @@ struct run {
 
 struct line {
     struct findings *findings;
-    const struct sign_public *keys;
-    int key_count;
+    const struct trust *trust;
     struct arena *arena;
     struct digest *digest;
     struct line_counts counts;
@@ -58,15 +57,14 @@ struct taking {
     const char *why, *header;
 };
 
-struct line *line_new(struct findings *findings, const struct sign_public *keys, int count)
+struct line *line_new(struct findings *findings, const struct trust *trust)
 {
     struct line *line = calloc(1, sizeof(*line));
 
     if (!line)
         abort();
     line->findings = findings;
-    line->keys = keys;
-    line->key_count = count;
+    line->trust = trust;
     line->arena = arena_new();
     line->digest = digest_new();
     line->nameless = -1;
@@ -191,19 +189,10 @@ static const char *header_check(const struct taking *taking)
     return taking->event.unknown ? taking->event.unknown : taking->event.doubled;
 }
 
-/* The public key that a checkpoint must be signed with; NULL when its id is not known. */
-static const uint8_t *key_known(const struct line *line, const struct checkpoint *checkpoint)
-{
-    for (int i = 0; i < line->key_count; i++)
-        if (!strcmp(line->keys[i].id, checkpoint->key_id))
-            return line->keys[i].key;
-    return line->key_count ? NULL : checkpoint->public_key;
-}
-
 static enum verdict verdict_of(const struct line *line, struct taking *taking)
 {
     const struct checkpoint *checkpoint = &taking->checkpoint;
-    const uint8_t *key = key_known(line, checkpoint);
+    const uint8_t *key = trust_key(line->trust, checkpoint);
     const char *text = taking->event.attributes[RECORD_SIGNATURE];
     uint8_t signature[SIGN_BYTES];
 

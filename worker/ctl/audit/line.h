@@ -12,6 +12,7 @@
 #include "common/checkpoint.h"
 #include "common/record.h"
 #include "worker/ctl/audit/finding.h"
+#include "worker/ctl/audit/trust.h"
 
 struct line;
 
@@ -22,8 +23,7 @@ struct line_counts {
     bool is_broken;               /* something was found */
 };
 
-/* `keys`: those that are known to be docket's. None: the keys that checkpoints name are believed. */
-struct line *line_new(struct findings *findings, const struct sign_public *keys, int count);
+struct line *line_new(struct findings *findings, const struct trust *trust);
 void line_free(struct line *line); /* accepts NULL */
 DEFINE_CLEANUP(struct line *, line_free)
 

@@ -1,6 +1,7 @@
 #include "worker/ctl/audit/log.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct log {
     struct reader *reader;
@@ -25,6 +26,13 @@ static int partition_add(struct log *log, const char *name, int32_t partition, u
     return 0;
 }
 
+static bool is_in_range(const struct log *log, const struct log_range *range, int32_t partition)
+{
+    if (range->key && partition != log_partition_of(range->key, strlen(range->key), log->partitions))
+        return false;
+    return range->partition == LOG_ALL || range->partition == partition;
+}
+
 static int partitions_add(struct log *log, const char *name, const struct log_range *range, struct err *err)
 {
     int r = reader_partitions(log->reader, name, &log->partitions, err);
@@ -34,7 +42,7 @@ static int partitions_add(struct log *log, const char *name, const struct log_ra
     if (!log->partitions || range->partition >= log->partitions)
         return err_set(err, ERR_NOT_FOUND, "there is no topic %s, or not that partition of it", name);
     for (int32_t i = 0; r == 0 && i < log->partitions; i++)
-        if (range->partition == LOG_ALL || range->partition == i)
+        if (is_in_range(log, range, i))
             r = partition_add(log, name, i, range->since, err);
     return r;
 }

@@ -17,6 +17,7 @@ struct log;
 struct log_range {
     usec_t since;      /* Kafka's time of a record, at the earliest; USEC_NONE: from the beginning */
     int32_t partition; /* LOG_ALL, or this one alone */
+    const char *key;   /* only the partition that docket's producers put it in; NULL: all the same */
 };
 enum { LOG_ALL = -1 };
 

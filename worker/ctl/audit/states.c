@@ -32,7 +32,7 @@ static struct state *state_at(const struct states *states, size_t index)
     return &states->chunks[index / CHUNK_STATES][index % CHUNK_STATES];
 }
 
-uint64_t states_hash(const struct states *states, const char *id)
+static uint64_t hash_of(const struct states *states, const char *id)
 {
     uint64_t hash;
 
@@ -88,9 +88,9 @@ static void slots_fill(struct states *states)
 {
     memset(states->slots, 0, states->slot_count * sizeof(*states->slots));
     for (size_t i = 0; i < states->count; i++) {
-        const char *id = state_at(states, i)->id;
+        const struct state *state = state_at(states, i);
 
-        states->slots[slot_of(states, states_hash(states, id), id)] = (uint32_t)i + 1;
+        states->slots[slot_of(states, state->hash, state->id)] = (uint32_t)i + 1;
     }
 }
 
@@ -121,6 +121,7 @@ static struct state *state_add(struct states *states, uint64_t hash, const char 
     state = state_at(states, states->count++);
     memset(state, 0, sizeof(*state));
     state->offset = -1;
+    state->hash = hash;
     memccpy(state->id, id, '\0', sizeof(state->id) - 1);
     return state;
 }
@@ -205,7 +206,7 @@ static int state_store(struct states *states, const struct state *state, struct 
     if (sqlite3_step(states->put) != SQLITE_DONE)
         return file_err(states, err);
     sqlite3_reset(states->put);
-    filter_add(states, states_hash(states, state->id));
+    filter_add(states, state->hash);
     return 0;
 }
 
@@ -291,7 +292,7 @@ static int half_store(struct states *states, struct err *err)
 /* *ret NULL: it is nowhere, and was made when that was wanted. */
 static int state_of(struct states *states, const char *id, bool make, struct state **ret, struct err *err)
 {
-    uint64_t hash = states_hash(states, id);
+    uint64_t hash = hash_of(states, id);
     uint32_t at = states->slots[slot_of(states, hash, id)];
     struct state stored;
     bool found = false;
@@ -352,7 +353,7 @@ static int stored_each(struct states *states, states_visit *visit, void *context
         const char *id = (const char *)sqlite3_column_text(all, 0);
         struct state state = { 0 };
 
-        if (states->slots[slot_of(states, states_hash(states, id), id)])
+        if (states->slots[slot_of(states, hash_of(states, id), id)])
             continue; /* in memory, and newer */
         memccpy(state.id, id, '\0', sizeof(state.id) - 1);
         state_fill(&state, all, 1);

@@ -27,6 +27,7 @@ struct state {
     bool is_doubted; /* there is something to be remembered about it: see chains.c */
     bool is_matched; /* the database has it */
     uint32_t moved;  /* states' own: when it was asked for */
+    uint64_t hash;   /* of its id, the same within this run */
 };
 
 struct states *states_new(int64_t budget_bytes);
@@ -45,6 +46,3 @@ int64_t states_stored(const struct states *states);
 /* All of them, in no order, as copies. Ends at a negative answer, which is returned. */
 typedef int states_visit(void *context, const struct state *state, struct err *err);
 int states_each(struct states *states, states_visit *visit, void *context, struct err *err) MUST_CHECK;
-
-/* A hash of a chain's id, the same within this run. */
-uint64_t states_hash(const struct states *states, const char *id);

@@ -215,7 +215,7 @@ static int page_look(struct tables *tables, PGresult *rows, struct err *err)
         r = ahead_look(tables, &page, err);
     if (r == 0)
         r = chains_look(tables, rows, err);
-    tables->counts->requests += page.count;
+    tables->counts->chains += page.count;
     return r == 0 ? check_look(tables, rows, err) : r;
 }
 
@@ -267,7 +267,7 @@ static int state_look(void *context, const struct state *state, struct err *err)
 {
     struct tables *tables = context;
 
-    if (state->is_matched || !state->is_seen || !strcmp(state->id, "configuration"))
+    if (state->is_matched || !state->is_seen)
         return 0;
     memcpy(tables->ids[tables->id_count++], state->id, ID_BYTES);
     return tables->id_count == PAGE ? unmatched_look(tables, err) : 0;
@@ -408,7 +408,7 @@ static int snapshot_take(struct tables *tables, struct err *err)
     if (r == 0) /* it is taken by the first statement */
         r = db_run_planned(tables->snapshot, &SQL_tables_size, db_args_new(tables->arena), &rows, err);
     if (r == 0)
-        progress_begin(&tables->progress, tables->parts->progress, "requests in PostgreSQL", db_get_int(rows, 0, 0));
+        progress_begin(&tables->progress, tables->parts->progress, "chains in PostgreSQL", db_get_int(rows, 0, 0));
     return r;
 }
 

@@ -1,6 +1,6 @@
 /*
- * tables - what PostgreSQL has, held against what the topics have: each request's last event, each event's chain, each
- * row that follows from events, each checkpoint.
+ * tables - what PostgreSQL has, held against what the topics have: the last event of each request and of the
+ * configuration, each event's chain, each row that follows from events, each checkpoint.
  *
  * One snapshot is looked at, page by page. What is in it and not yet known to be on the topic stands in its outbox; what
  * it has beyond that is on the topic by then, so the topics are read on once the snapshot is taken.
@@ -28,7 +28,7 @@ struct tables_parts {
 
 struct tables_counts {
     bool looked;
-    int64_t requests, events, unpublished;
+    int64_t chains, events, unpublished;
 };
 
 int tables_verify(const struct tables_parts *parts, struct tables_counts *ret, struct err *err) MUST_CHECK;

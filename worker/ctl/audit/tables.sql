@@ -5,7 +5,11 @@ set transaction isolation level repeatable read, read only
 select greatest(c.reltuples, 0)::bigint from pg_class c where c.oid = 'privacy_request'::regclass
 
 -- name: tables_page
-select id, seq, chain from privacy_request where id > $1 order by id limit $2::bigint
+-- Each chain's row: a request's, and the one of the configuration.
+(select id, seq, chain from privacy_request where id > $1 order by id limit $2::bigint)
+union all
+select 'configuration', seq, chain from configuration_head where seq > 0 and 'configuration' collate "C" > $1
+order by id limit $2::bigint
 
 -- name: tables_outbox
 -- Events of these requests that are not yet known to be on the topic.
@@ -42,7 +46,9 @@ select request_id, relation, row_key, field, derived, found from audit_check($1:
 
 -- name: tables_without
 -- Those of these that are nobody's.
-select i.id from unnest($1::text[]) as i(id) where not exists (select from privacy_request p where p.id = i.id)
+select i.id from unnest($1::text[]) as i(id)
+where not exists (select from privacy_request p where p.id = i.id)
+  and not (i.id = 'configuration' and exists (select from configuration_head where seq > 0))
 
 -- name: tables_checkpoints
 select number, sha256(value), published_at is not null from checkpoint

@@ -22,7 +22,6 @@
 #define USAGE "audit verify; see docketctl audit --help"
 
 enum {
-    KEYS_MAX = OPTION_TEXTS_MAX,
     LOOK_AHEAD = 256, /* records behind a window that does not fit, at least: what is too much has moved its end */
     MARKS = 64,       /* hashed at once */
 };
@@ -73,8 +72,7 @@ struct view {
 struct verify {
     const struct config *config;
     struct options options;
-    struct sign_public keys[KEYS_MAX];
-    int key_count;
+    struct trust trust;
     struct findings findings;
     struct reader *reader;
     struct digest *digest;
@@ -136,6 +134,17 @@ static int topics_open(struct verify *verify, struct err *err)
         r = topic_add(verify, checkpoint_topics[i], err);
     if (r == 0 && !verify->partition_count)
         return err_set(err, ERR_NOT_FOUND, "there is no topic %s.lifecycle", verify->config->topic_prefix);
+    return r;
+}
+
+/* Once it is known how many there are to share what is read ahead. */
+static int partitions_begin(struct verify *verify, struct err *err)
+{
+    int r = 0;
+
+    for (int i = 0; r == 0 && i < verify->partition_count; i++)
+        if (verify->partitions[i].bounds.low < verify->partitions[i].bounds.high)
+            r = reader_run_ahead(verify->partitions[i].run, err);
     return r;
 }
 
@@ -722,6 +731,8 @@ static int topics_verify(struct verify *verify, struct err *err)
 {
     int r = topics_open(verify, err);
 
+    if (r == 0)
+        r = partitions_begin(verify, err);
     if (r < 0)
         return r;
     beginnings_look(verify);
@@ -779,8 +790,6 @@ static int tables_look(struct verify *verify, struct tables_counts *counts, stru
 
 /* --- what is told at the end --------------------------------------------------------------------------- */
 
-static const char *const no_keys = "no public key was given: checkpoints are believed by the keys that they name, which "
-                                   "proves nothing by itself";
 static const char *const no_checkpoints = "there are no checkpoints: of events at a request's end, and of whole "
                                           "requests, it does not show that they are missing";
 
@@ -799,8 +808,8 @@ static void notes_tell(const struct verify *verify, struct buf *notes)
     struct line_counts line = line_counts(verify->line);
     char text[160];
 
-    if (!verify->key_count && line.checkpoints)
-        note(verify, notes, no_keys);
+    if (!verify->trust.count && line.checkpoints)
+        note(verify, notes, trust_nobody);
     if (!line.checkpoints)
         note(verify, notes, no_checkpoints);
     if (!line.attested)
@@ -832,8 +841,8 @@ static void summary_text(const struct verify *verify, const struct tables_counts
             counts.events, (long long)states_count(chains_states(verify->chains)), counts.repeats + counts.late,
             (long long)verify->used, (long long)line.last);
     if (tables->looked)
-        fprintf(verify->findings.out, "PostgreSQL: %lld requests with %lld events, %lld of them not published yet\n",
-                (long long)tables->requests, (long long)tables->events, (long long)tables->unpublished);
+        fprintf(verify->findings.out, "PostgreSQL: %lld chains with %lld events, %lld of them not published yet\n",
+                (long long)tables->chains, (long long)tables->events, (long long)tables->unpublished);
     if (verify->findings.count)
         fprintf(verify->findings.out, "%lld findings\n", verify->findings.count);
     else
@@ -852,35 +861,6 @@ static void summary_tell(const struct verify *verify, const struct tables_counts
 }
 
 /* --- the verb ------------------------------------------------------------------------------------------ */
-
-static int keys_given(struct verify *verify, struct err *err)
-{
-    const struct option_texts *given = &verify->options.keys;
-
-    for (int i = 0; i < given->count; i++)
-        if (!sign_public_parse(given->texts[i], &verify->keys[verify->key_count++]))
-            return err_set(err, ERR_BAD_REQUEST, "--public-key takes id:base64 of 32 bytes, as docketctl keys public "
-                                                 "prints it");
-    return 0;
-}
-
-/* Those that are named, else those of the ring. */
-static int keys_read(struct verify *verify, struct err *err)
-{
-    _cleanup_(sign_ring_freep) struct sign_ring *ring = NULL;
-    int r = keys_given(verify, err);
-
-    if (r < 0 || verify->key_count)
-        return r;
-    r = sign_ring_new(verify->config->checkpoint_keys, &ring, err);
-    for (int i = 0; r == 0 && ring && sign_ring_id(ring, i) && i < KEYS_MAX; i++) {
-        struct sign_public *key = &verify->keys[verify->key_count++];
-
-        snprintf(key->id, sizeof(key->id), "%s", sign_ring_id(ring, i));
-        memcpy(key->key, sign_ring_public(ring, i), SIGN_PUBLIC_BYTES);
-    }
-    return r;
-}
 
 static int verify_run(struct verify *verify, struct tables_counts *tables, struct err *err)
 {
@@ -916,14 +896,14 @@ int audit_verify(const struct config *config, char **args, struct err *err)
     if (r == 0 && words.count)
         r = verb_usage(USAGE, err);
     if (r == 0)
-        r = keys_read(&verify, err);
+        r = trust_read(&verify.options.keys, config, &verify.trust, err);
     if (r < 0)
         return r;
     verify.findings = (struct findings){ .out = stdout, .json = verify.options.json };
     verify.digest = digest_new();
     verify.arena = arena_new();
     verify.chains = chains_new(&verify.findings, verify.options.memory);
-    verify.line = line_new(&verify.findings, verify.keys, verify.key_count);
+    verify.line = line_new(&verify.findings, &verify.trust);
     progress_begin(&verify.progress, verify.options.progress, "records", 0);
     r = verify_run(&verify, &tables, err);
     if (r == 0)

@@ -1,0 +1,1 @@
+"""No servers: these tests read schemas/ and nothing else."""

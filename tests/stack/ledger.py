@@ -1,0 +1,74 @@
+"""What must hold whenever a test has ended: every call that is owed is accounted for, and no request waits on nobody."""
+
+import contextlib
+import json
+import secrets
+
+import psycopg
+
+from stack import wait_until
+
+# Of what has happened since the last look. An event's time is that of the program that made it.
+FINDINGS = """
+    select p.request_id, p.delivery_id, p.problem, r.status from ledger_findings(array(
+        select id from privacy_request where updated_at >= %s and id <> all(%s)), '{}') p
+    left join privacy_request r on r.id = p.request_id"""
+DIFFERENT = """
+    select distinct request_id from audit_problems(array(select i from audit_page('', 1000000) i))
+    union select distinct request_id from ledger_findings(array(select i from audit_page('', 1000000) i), '{}')"""
+
+
+class Ledger:
+    def __init__(self, stack):
+        self.stack = stack
+        self.since = "-infinity"
+        self.by_hand = set()  # requests that tests have changed otherwise than by events
+
+    def connect(self):
+        return psycopg.connect(self.stack.postgres.url(self.stack.name), autocommit=True)
+
+    def move_on(self, connection):
+        self.since = connection.execute("select now() - interval '5 seconds'").fetchone()[0]
+
+    def leave_out(self):
+        """What differs by now was changed by hand."""
+        with self.connect() as connection:
+            self.by_hand |= {request_id for request_id, in connection.execute(DIFFERENT)}
+            self.move_on(connection)
+
+    def check(self):
+        """What somebody may be at is over in a moment, once all programs run."""
+        with self.connect() as connection:
+            def findings():
+                return connection.execute(FINDINGS, (self.since, list(self.by_hand))).fetchall()
+
+            if findings():
+                self.stack.start(len(self.stack.workers))
+                wait_until(lambda: not findings(), 20, lambda: f"the ledger to balance: {findings()}", every=0.1)
+            self.move_on(connection)
+
+    @contextlib.contextmanager
+    def empty_database(self):
+        """The URL of one that is gone afterwards."""
+        name = f"rebuilt_{secrets.token_hex(6)}"
+        self.stack.postgres.query(f'create database "{name}"')
+        try:
+            yield self.stack.postgres.url(name)
+        finally:
+            self.stack.postgres.query(f'drop database "{name}" with (force)')
+
+    def rebuild(self, into, *options, **settings):
+        """What docketctl finds when it makes the tables anew from the topic, each line as a dict, and its exit code."""
+        done = self.stack.docketctl_with(settings, "audit", "rebuild", "--into", into, "--json", *options, check=False,
+                                         timeout=600)
+        return [json.loads(line) for line in done.stdout.splitlines()], done.returncode
+
+    def rebuild_problems(self):
+        """Where the rebuilt tables are not what docket has, as texts; tests' own changes left out."""
+        with self.empty_database() as into:
+            lines, code = self.rebuild(into, "--compare")
+        findings = [line for line in lines if line["kind"] not in ("table", "summary")
+                    and line.get("request_id") not in self.by_hand]
+        if code not in (0, 1) or not lines or lines[-1]["kind"] != "summary":
+            findings.append({"kind": "failed", "code": code})
+        return [f"rebuilt from the topic: {line}" for line in findings]
