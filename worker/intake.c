@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "common/arrival.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/metric.h"

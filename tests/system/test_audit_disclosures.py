@@ -74,11 +74,11 @@ def test_what_disclosed_nothing_is_counted(api, identity, stack, bus):
     assert "1 attempt disclosed nothing" in stack.docketctl("audit", "disclosures", request_id).stdout
 
 
-@pytest.mark.settings(DOCKET_CHECKPOINT_KEYS=KEYS)
 def test_what_is_exported_is_signed_and_any_other_text_is_not(stack, told, tmp_path, monkeypatch):
     """As docs/audit.md says, with the public key alone."""
     file = tmp_path / "account.json"
-    assert "2 disclosures" in stack.docketctl("audit", "disclosures", told, "--export", str(file)).stdout
+    done = stack.docketctl_with({"DOCKET_CHECKPOINT_KEYS": KEYS}, "audit", "disclosures", told, "--export", str(file))
+    assert "2 disclosures" in done.stdout
     exported = json.loads(file.read_text())
     assert set(exported) == {"statement", "key_id", "public_key", "signature"} and exported["key_id"] == "auditor"
     own = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -96,10 +96,10 @@ def test_what_is_exported_is_signed_and_any_other_text_is_not(stack, told, tmp_p
     assert statement | {"made_at": ""} == statement_of(stack, told) | {"made_at": ""}
 
 
-@pytest.mark.settings(DOCKET_CHECKPOINT_KEYS="")
 def test_nothing_is_exported_without_a_key(stack, told, tmp_path):
     file = tmp_path / "account.json"
-    done = stack.docketctl("audit", "disclosures", told, "--export", str(file), check=False)
+    done = stack.docketctl_with({"DOCKET_CHECKPOINT_KEYS": ""}, "audit", "disclosures", told, "--export", str(file),
+                                check=False)
     assert done.returncode == 2 and "DOCKET_CHECKPOINT_KEYS is required" in done.stderr and not file.exists()
 
 

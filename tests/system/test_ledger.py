@@ -297,6 +297,7 @@ def test_what_is_read_late_is_never_counted(stack, api, identity, db, watching_w
     idle = stack.add_worker()
     idle.settings = {"DOCKET_LEDGER_INTERVAL": "1s"}
     idle.start()
+    wait_until(lambda: all(worker.assigned for worker in stack.workers), 40, "each worker to have partitions")
     stack.wait_assigned()
     ids = [api.create_request(identity())["id"] for _ in range(12)]
     watching_worker.freeze()  # Kafka gives its partitions away after ten seconds

@@ -75,6 +75,17 @@ static void every_single_change_is_mended(void **state)
     }
 }
 
+static void what_lies_on_the_wrong_side_of_an_end_is_counted(void **state)
+{
+    const bool belongs[] = { true, false, true, true, false };
+
+    (void)state;
+    assert_int_equal(fit_wrong(belongs, 5, 0), 3);
+    assert_int_equal(fit_wrong(belongs, 5, 2), 3);
+    assert_int_equal(fit_wrong(belongs, 5, 4), 1);
+    assert_int_equal(fit_wrong(belongs, 5, 5), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -84,6 +95,7 @@ int main(void)
         TEST(repeats_behind_the_end_do_not_move_it),
         TEST(of_ends_that_are_as_good_the_offsets_decide),
         TEST(every_single_change_is_mended),
+        TEST(what_lies_on_the_wrong_side_of_an_end_is_counted),
     };
 
     return cmocka_run_group_tests_name("ctl/fit", tests, NULL, NULL);

@@ -603,6 +603,7 @@ static void settle_other(struct chains *chains, struct taking *taking, struct do
     if (doubt->kind == DOUBT_CONFLICT) {
         doubt->place.offset = doubt->offset;
         tell_doubt(chains, doubt, FINDING_INSERTED, doubt->from, doubt->to, NULL);
+        recent_put(chains, taking->state, doubt->to, doubt->other);
     }
     if (doubt->kind == DOUBT_MISMATCH || doubt->kind == DOUBT_CONFLICT) {
         doubt_drop(chains, taking->state, doubt);
@@ -1080,6 +1081,14 @@ int chains_head(struct chains *chains, const struct checkpoint_head *head, const
     return 0;
 }
 
+/* Whether the chain, which was read on already, has gone on from an entry. */
+static bool is_behind(const struct chains *chains, const struct state *state, const struct chains_entry *entry)
+{
+    const uint8_t *chain = recent_get(chains, state, entry->seq);
+
+    return state->seq > entry->seq && chain && !memcmp(chain, entry->mark, DIGEST_BYTES);
+}
+
 int chains_extra(struct chains *chains, const struct chains_entry *entry, const struct checkpoint_head *head,
                  const struct chains_scope *scope, struct err *err)
 {
@@ -1098,6 +1107,7 @@ int chains_extra(struct chains *chains, const struct chains_entry *entry, const 
         doubt_before(doubt, state);
     }
     memcpy(doubt->other, entry->mark, DIGEST_BYTES);
+    doubt->is_gone_on = is_behind(chains, state, entry);
     if (head && head->seq < state->seq)
         state_follow_head(chains, state, head);
     else if (!head && entry->seq > 1 && recent_get(chains, state, doubt->from - 1))

@@ -13,6 +13,15 @@ static bool is_nearer(size_t end, size_t best, size_t by_offset, size_t expected
     return distance(end, expected) <= distance(best, expected); /* what is too much is likelier than what came late */
 }
 
+size_t fit_wrong(const bool *belongs, size_t count, size_t end)
+{
+    size_t wrong = 0;
+
+    for (size_t i = 0; i < count; i++)
+        wrong += belongs[i] != (i < end);
+    return wrong;
+}
+
 size_t fit_end(const bool *belongs, size_t count, size_t by_offset, size_t expected)
 {
     size_t wrong = 0, least, best = 0;

@@ -14,3 +14,6 @@
  * Of several ends that are as good, `by_offset` is it, the one that the offsets tell; else the one that is nearest to
  * `expected`, the number that the checkpoint states, and of two such the later one. */
 size_t fit_end(const bool *belongs, size_t count, size_t by_offset, size_t expected);
+
+/* How many lie on the wrong side of an end. */
+size_t fit_wrong(const bool *belongs, size_t count, size_t end);

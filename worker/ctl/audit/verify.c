@@ -55,6 +55,8 @@ struct partition {
     char short_id[CHAIN_ID_MAX + 1]; /* it ended within a window, and of this one request alone events were missed */
     int64_t short_checkpoint;
     int64_t skips; /* checkpoints that were passed over before its last window */
+    char early_id[CHAIN_ID_MAX + 1]; /* an event that was found too early, in a window before its own; "": none */
+    int64_t early_seq;
     struct chains_entry *entries;
     size_t count, room;
 };
@@ -66,6 +68,8 @@ struct view {
     size_t end;       /* its records are entries[0..end) of the partition */
     bool is_fine;     /* as many, and their digest */
     bool is_gone;     /* nothing of it, or not all, can be there: the partition begins behind its beginning */
+    char early_id[CHAIN_ID_MAX + 1]; /* as the partition's, found in a window before this one: that was told */
+    int64_t early_seq;
     bool is_explained;
 };
 
@@ -304,6 +308,9 @@ static int window_read(struct verify *verify, struct view *view, int64_t checkpo
     int64_t until = view->window->to + partition->shift;
     int r = window_begin(verify, view, checkpoint, err);
 
+    memcpy(view->early_id, partition->early_id, sizeof(view->early_id));
+    view->early_seq = partition->early_seq;
+    partition->early_id[0] = '\0';
     if (r == 0 && view->is_gone)
         partition->gone = CHAINS_GONE_BEFORE;
     if (r == 0)
@@ -346,6 +353,24 @@ static const struct checkpoint_head *head_find(const struct checkpoint *checkpoi
                : NULL;
 }
 
+/* Of several ends that are as good, the one before which just those belong that were there: what else stands between
+ * them was put in. Else the one that was found. */
+static size_t end_by_digest(struct verify *verify, const struct view *view, const bool *belongs, size_t found)
+{
+    size_t count = view->partition->count, end = 0;
+    bool *leave = arena_array(verify->arena, bool, count + 1);
+    int64_t within = 0;
+
+    while (end < count && within < view->window->records) {
+        leave[end] = !belongs[end];
+        within += belongs[end++];
+    }
+    return within == view->window->records && fit_wrong(belongs, count, end) <= fit_wrong(belongs, count, found) &&
+                   digest_is(verify, view, end, leave)
+               ? end
+               : found;
+}
+
 /* Where the window ends by what its records say. */
 static int window_fit(struct verify *verify, const struct checkpoint *checkpoint, struct view *view, struct err *err)
 {
@@ -364,7 +389,7 @@ static int window_fit(struct verify *verify, const struct checkpoint *checkpoint
 
         belongs[i] = *entry->id ? head && entry->seq <= head->seq : i < by_offset;
     }
-    view->end = fit_end(belongs, partition->count, by_offset, expected);
+    view->end = end_by_digest(verify, view, belongs, fit_end(belongs, partition->count, by_offset, expected));
     view->is_fine = digest_is(verify, view, view->end, NULL);
     return 0;
 }
@@ -426,7 +451,7 @@ static void window_explain(struct verify *verify, struct view *view, int64_t che
         return;
     for (size_t i = 0; i < view->end; i++)
         view->is_explained |= view->partition->entries[i].is_found;
-    if (view->is_explained)
+    if (view->is_explained || (*view->early_id && view->end + 1 == records))
         return;
     if (view->end == records)
         partition_tell(verify, view->partition, FINDING_REORDERED, checkpoint,
@@ -488,6 +513,9 @@ static int entries_look(struct mending *mending, struct view *view, struct err *
                 mending->tops[at] = entry;
                 mending->tops_views[at] = view;
             }
+        } else if (entry->is_found && *entry->id) {
+            memcpy(view->partition->early_id, entry->id, sizeof(entry->id));
+            view->partition->early_seq = entry->seq;
         } else if (*entry->id && !entry->is_repeat && !entry->is_found && !view->is_gone) {
             r = chains_extra(mending->verify->chains, entry, head, &scope, err);
             entry->is_found = true;
@@ -563,6 +591,8 @@ static int head_look(struct mending *mending, int at, struct err *err)
         view->is_explained = true;
         return chains_adopt(mending->verify->chains, head, err);
     }
+    if (view && (!top || top->seq < head->seq) && head->seq == view->early_seq && !strcmp(head->id, view->early_id))
+        return chains_adopt(mending->verify->chains, head, err);
     r = chains_head(mending->verify->chains, head, top, entry_behind(view, head, top ? top->seq : 0), &scope, &found,
                     err);
     if (found && top)
