@@ -344,7 +344,7 @@ def test_rewrapping_is_done_while_the_fleet_runs_and_can_be_repeated(api, identi
     stack.restart(DOCKET_SEALING_KEYS=f"{new},{rings}")
     ids = [api.create_request(identity())["id"] for _ in range(3)]
     first = tallies(stack.docketctl("keys", "rewrap").stdout)
-    change, = must(api.get("/docket/configuration-changes", params={"size": 1}))["items"]
+    change, = must(api.get("/docket/configuration-changes", params={"key": "crm", "size": 1}))["items"]
     assert (change["key"], change["fields"], change["by"], change["reason"]) == ("crm", ["secrets"], "system",
                                                                                  "rewrapped")
     assert change["source"].endswith("/docketctl")
