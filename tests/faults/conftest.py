@@ -20,8 +20,7 @@ SETTINGS = {
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "settings(**variables): DOCKET_* variables for the programs of this test")
-    config.addinivalue_line("markers", "by_hand: changes requests in the tables, otherwise than docket does")
+    add_markers(config)  # noqa: F405
 
 
 @pytest.fixture(scope="session")

@@ -56,11 +56,10 @@ def count(db, prefix, status):
                       (f"{prefix}-%", status)).fetchone()[0]
 
 
+@pytest.mark.workers(2)
 @patient
 @pytest.mark.timeout(150 + 2 * DOWN)
 def test_an_endpoint_that_is_back_heals_and_its_neighbour_never_noticed(stack, api, receiver, identity, bus, db, seed):
-    stack.start(workers=2)
-    stack.wait_assigned()
     bus.skip()
     frail = Receiver(stack.callback.url)
     ill, well = two_steps("faults_ill", "ill"), two_steps("faults_well", "well")

@@ -31,8 +31,9 @@ ERASED = {
 }
 TARGETS = ["user.contact", "user.name", "user.content"]
 
-pytestmark = pytest.mark.settings(DOCKET_TASK_RETRY_SCHEDULE="500ms,500ms,500ms,1s,1s,1s,1s,1s,1s,1s",
-                                  DOCKET_RESULTS_DOWNLOAD="true", DOCKET_PACKAGE_LINK_LIFE="1h")
+pytestmark = [pytest.mark.workers(2),
+              pytest.mark.settings(DOCKET_TASK_RETRY_SCHEDULE="500ms,500ms,500ms,1s,1s,1s,1s,1s,1s,1s",
+                                   DOCKET_RESULTS_DOWNLOAD="true", DOCKET_PACKAGE_LINK_LIFE="1h")]
 
 
 @pytest.fixture
@@ -131,10 +132,8 @@ def task_problems(db, prefix):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("turn", range(ROUNDS))
-def test_reading_and_erasing_survive_workers_that_are_killed(stack, api, identity, bus, db, seed, company,
-                                                               ledger, turn):
-    stack.start(workers=2)
-    stack.wait_assigned()
+def test_reading_and_erasing_survive_workers_that_are_killed(stack, api, identity, bus, db, seed, company, ledger,
+                                                               turn):
     bus.skip()
     people = [Person(number, identity(), f"w{seed}") for number in range(1, 2 * EACH + BYSTANDERS + 1)]
     readers, erased = people[:EACH], people[EACH:2 * EACH]

@@ -48,10 +48,9 @@ def fill_in(api, request_ids):
         list(pool.map(fill, request_ids))
 
 
+@pytest.mark.workers(2)
 @pytest.mark.timeout(150 + REQUESTS // 20)
 def test_what_waits_for_input_costs_nothing_and_goes_on(stack, api, identity, bus, db, seed):
-    stack.start(workers=2)
-    stack.wait_assigned()
     bus.skip()
     configure(api)
     restart_all(stack)

@@ -12,11 +12,9 @@ REQUESTS = 1000
 LONGEST = 40  # seconds of killing
 
 
+@pytest.mark.workers(2)
 @pytest.mark.timeout(240)
-def test_programs_killed_under_load_lose_nothing(stack, api, receiver, identity, bus, db, replier, seed,
-                                                    ledger):
-    stack.start(workers=2)
-    stack.wait_assigned()
+def test_programs_killed_under_load_lose_nothing(stack, api, receiver, identity, bus, db, replier, seed, ledger):
     bus.skip()
     make_webhooks(api, receiver, replier)
     creator = Creator(api, identity, f"kill-{seed}", REQUESTS, pause=0.5)

@@ -52,12 +52,11 @@ def expect_while_away(stack, server, held, identity):
         assert made.status_code == 200, "events wait in the outbox, Redis may be forgotten"
 
 
+@pytest.mark.workers(2)
 @pytest.mark.timeout(170)
 @pytest.mark.parametrize("name", ["kafka", "postgres", "redis"])
 def test_a_server_away_for_twenty_seconds_loses_nothing(stack, api, receiver, identity, bus, replier, seed, name):
     server = getattr(stack, name)
-    stack.start(workers=2)
-    stack.wait_assigned()
     bus.skip()
     make_webhooks(api, receiver, replier)
     held = {word: held_calls(api, receiver, identity, word) for word in ("good", "bad")}

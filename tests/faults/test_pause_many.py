@@ -11,6 +11,8 @@ from receiver import Answer
 from runs import Course, Step, percentile, resident_bytes, resume_of, run_problems, topic_problems, types_of
 from stack import wait_until
 
+pytestmark = pytest.mark.workers(2)
+
 REQUESTS = int(os.environ.get("DOCKET_TEST_PAUSED", 1000))
 LIFE = 5 + REQUESTS // 250  # seconds: the first pauses end while the last begin
 MIB = 1 << 20
@@ -70,9 +72,7 @@ def restart_all(stack):
     stack.wait_assigned()
 
 
-def begin(stack, bus, api, receiver, halt):
-    stack.start(workers=2)
-    stack.wait_assigned()
+def begin(bus, api, receiver, halt):
     bus.skip()
     halt.course.install(api, receiver)
 
@@ -81,7 +81,7 @@ def begin(stack, bus, api, receiver, halt):
 def test_what_is_paused_goes_on_after_the_whole_fleet_was_killed(stack, api, receiver, identity, bus, db, replier,
                                                                  seed):
     halt = Halt("faults_pause", replier)
-    begin(stack, bus, api, receiver, halt)
+    begin(bus, api, receiver, halt)
     creator = Creator(api, identity, f"pause-{seed}", REQUESTS, policy=halt.course.policy)
     restart_all(stack)
     fresh = memory(stack)
@@ -142,7 +142,7 @@ def delays(db, creator):
 def test_every_pause_expires_once_and_on_time_while_workers_are_killed(stack, api, receiver, identity, bus, db,
                                                                        replier, seed):
     halt = Halt("faults_expire", replier)
-    begin(stack, bus, api, receiver, halt)
+    begin(bus, api, receiver, halt)
     creator = Creator(api, identity, f"expire-{seed}", REQUESTS, policy=halt.course.policy)
     creator.run()
     killer = Killer(stack.workers, seed, pause=2)

@@ -19,13 +19,12 @@ ROUNDS = int(os.environ.get("DOCKET_TEST_ROUNDS", 1))
 unhurried = pytest.mark.settings(DOCKET_WEBHOOK_TIMEOUT="2s", DOCKET_BREAKER_CALLS=1000000)
 
 
+@pytest.mark.workers(2)
 @unhurried
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("turn", range(ROUNDS))
 def test_runs_go_on_where_they_were_when_programs_are_killed(stack, api, receiver, identity, bus, db, replier, seed,
                                                              ledger, turn):
-    stack.start(workers=2)
-    stack.wait_assigned()
     bus.skip()
     person = Person(identity)
     course = make_course("faults_kill", replier, person)

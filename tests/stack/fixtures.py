@@ -14,6 +14,12 @@ from stack import PATIENCE, tail
 from watch import Identities, LogWatch
 
 
+def add_markers(config):
+    config.addinivalue_line("markers", "settings(**variables): DOCKET_* variables for the programs of this test")
+    config.addinivalue_line("markers", "by_hand: changes requests in the tables, otherwise than docket does")
+    config.addinivalue_line("markers", "workers(count): how many docket-worker there are when this test begins")
+
+
 def pytest_collection_modifyitems(items):
     """A test's own time limit is for a quiet machine, like those of what it waits for: which tell more when they end."""
     for item in items:
@@ -82,19 +88,20 @@ def no_sanitizer_report(log_watch):
 
 @pytest.fixture(autouse=True)
 def programs_alive(stack, request):
-    """A test begins with one of each program, under its own settings, whatever the one before stopped."""
+    """A test begins with one of each program, under its own settings, whatever the one before stopped; with as many
+    workers as its mark says."""
     marker = request.node.get_closest_marker("settings")
-    before = {name: stack.settings.get(name) for name in marker.kwargs} if marker else {}
+    workers = request.node.get_closest_marker("workers")
     if marker:
         stack.restart(**marker.kwargs)
-    stack.start(len(stack.workers))
-    if stack.workers and stack.unassigned:
+    stack.start(workers.args[0] if workers else len(stack.workers))
+    if workers or stack.workers and stack.unassigned:
         stack.wait_assigned()
     yield
     died = {program.name: program.exit_code for program in stack.programs if program.died()}
     stack.keep_workers(1)
     if marker:
-        stack.restart(**before)
+        stack.restart(**dict.fromkeys(marker.kwargs))
     assert not died, f"programs that ended by themselves, with their exit codes: {died}"
 
 

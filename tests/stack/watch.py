@@ -1,6 +1,5 @@
 """What must never be: an identity on the bus or in a log, a sanitizer's report."""
 
-import itertools
 import re
 import secrets
 
@@ -8,15 +7,30 @@ SANITIZER_REPORT = re.compile(r"ERROR: AddressSanitizer|runtime error:|LeakSanit
 
 
 class Identities:
-    """Makes identity values that occur nowhere else, and knows them all, so that a leak can be found."""
+    """Makes identity values that occur nowhere else, and knows them all, so that a leak can be found.
+
+    Each has a part by chance that is looked for by its form: there are thousands of values, and more texts.
+    """
+
+    FORMS = [re.compile(form) for form in (rb"custom-([0-9a-f]{16})", rb"derived-([0-9a-f]{16})",
+                                           rb"-([0-9a-f]{10})(?:@|%40)", rb"1555([0-9]{9})")]
 
     def __init__(self):
         self.values = []
-        self._count = itertools.count(1)
+        self._by_chance = {}  # the part by chance -> the value
+        self._given = []  # values of another form
 
     def _remember(self, value):
         self.values.append(value)
+        parts = self._parts(value.encode())
+        self._by_chance.update(dict.fromkeys(parts, value))
+        if not parts:
+            self._given.append(value)
         return value
+
+    def _parts(self, content):
+        content = content.lower()
+        return {part for form in self.FORMS for part in form.findall(content)}
 
     def email(self, name="person"):
         return self._remember(f"{name}-{secrets.token_hex(5)}@example.com")
@@ -36,8 +50,9 @@ class Identities:
 
     def leaks_in(self, where, content):
         """What is found of them in some bytes, as findings to print."""
-        return [f"{where} holds the identity value {value}" for value in self.values
-                if value.encode() in content or value.upper().encode() in content]
+        found = [self._by_chance[part] for part in self._parts(content) & self._by_chance.keys()]
+        found += [value for value in self._given if value.encode() in content or value.upper().encode() in content]
+        return [f"{where} holds the identity value {value}" for value in found]
 
 
 class LogWatch:

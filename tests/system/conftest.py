@@ -19,13 +19,12 @@ RUN_VARIABLE = "DOCKET_TEST_RUN"
 
 def pytest_configure(config):
     """The first process makes the run directory and the servers; xdist's workers inherit the variable."""
-    config.addinivalue_line("markers", "settings(**variables): DOCKET_* variables for the programs of this test")
-    config.addinivalue_line("markers", "by_hand: changes requests in the tables, otherwise than docket does")
+    add_markers(config)  # noqa: F405
     if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
         return
     run = temporary_run("system")
     os.environ[RUN_VARIABLE] = str(run.path)
-    config.docket_servers = Servers(run)
+    config.docket_servers = Servers(run, synced=False)  # no test ends the machine
     try:
         config.docket_servers.start()
     except StackError as error:
@@ -59,7 +58,7 @@ def stack():
     name = f"docket_{worker_name()}"
     number = int(worker_name().removeprefix("gw")) if worker_name().startswith("gw") else 0
     run = RunDir(shared.path / worker_name(), ports=shared.ports)
-    stack = Stack(run, Servers(shared), os.environ.get("DOCKET_PRESET", "asan"), name, number)
+    stack = Stack(run, Servers(shared, synced=False), os.environ.get("DOCKET_PRESET", "asan"), name, number)
     stack.prepare()
     try:
         yield stack.start()
