@@ -21,7 +21,7 @@ def add_markers(config):
 
 
 def pytest_collection_modifyitems(items):
-    """A test's own time limit is for a quiet machine, like those of what it waits for: which tell more when they end."""
+    """A test's own time limit is for a quiet machine, like those of what it waits for, which say more when they end."""
     for item in items:
         marker = item.get_closest_marker("timeout")
         if marker:
@@ -34,7 +34,8 @@ def pytest_runtest_makereport(item):
     report = (yield).get_result()
     stack = item.funcargs.get("stack")
     if report.failed and stack:
-        report.sections += [(f"the end of {program.name}'s log", tail(program.log_path, 6)) for program in stack.programs]
+        report.sections += [(f"the end of {program.name}'s log", tail(program.log_path, 6))
+                            for program in stack.programs]
 
 
 @pytest.fixture(scope="session")

@@ -142,9 +142,10 @@ def test_a_header_that_the_chain_covers(audited, header):
     only(audited, prefix, "changed", request=request_id, sequence=seq)
 
 
-def test_an_event_that_was_changed_and_its_chain_computed_anew(audited):
+@pytest.mark.parametrize("back", [2, 3])  # before the one that a checkpoint speaks of, or farther from it
+def test_an_event_that_was_changed_and_its_chain_computed_anew(audited, back):
     def change(log):
-        record = middle(log)
+        record = middle(log, back)
         record.value = record.value[:-1] + b"," + CHANGED + b"}"
         record.chain_after(log.chain_before(record))
         return record.id, record.seq

@@ -945,7 +945,15 @@ static void state_follow_head(struct chains *chains, struct state *state, const 
     state_set(chains, state, head->seq, head->chain);
 }
 
-/* The head tells which of two branches was right. Returns whether it told anything. */
+static bool state_is_head(const struct chains *chains, const struct state *state, const struct checkpoint_head *head)
+{
+    const uint8_t *chain = state->seq == head->seq ? state->chain : recent_get(chains, state, head->seq);
+
+    return chain && !memcmp(chain, head->chain, DIGEST_BYTES);
+}
+
+/* The head tells which of two branches was right. Returns whether it told anything. An event that does not follow from
+ * the one before was changed itself where the window has the chains that it should; else the one before was. */
 static bool settle_by_head(struct chains *chains, struct state *state, const struct checkpoint_head *head,
                            const struct chains_scope *scope)
 {
@@ -955,6 +963,7 @@ static bool settle_by_head(struct chains *chains, struct state *state, const str
 
     for (struct doubt *doubt = doubts ? doubts->first : NULL; doubt; doubt = next) {
         bool is_at = doubt->to == head->seq, is_other = is_at && !memcmp(doubt->other, head->chain, DIGEST_BYTES);
+        bool is_right = is_at && state_is_head(chains, state, head);
 
         next = doubt->next;
         if (doubt->to > head->seq)
@@ -962,7 +971,7 @@ static bool settle_by_head(struct chains *chains, struct state *state, const str
         if (doubt->kind == DOUBT_MISMATCH && is_other)
             tell_chain_header(chains, doubt);
         else if (doubt->kind == DOUBT_MISMATCH)
-            tell_mismatch(chains, doubt, is_at || scope->is_whole || doubt->from == 1);
+            tell_mismatch(chains, doubt, scope->is_whole || doubt->from == 1 || (is_at && !is_right));
         else if (doubt->kind == DOUBT_CONFLICT && is_at) {
             doubt->place.offset = is_other ? doubt->offset : doubt->place.offset;
             tell_doubt(chains, doubt, FINDING_INSERTED, doubt->from, doubt->to, NULL);
