@@ -274,15 +274,16 @@ language sql stable parallel safe as $$
     where (d.row).id is not null
 $$;
 
--- started_at: about when.
+-- started_at: about when. A number that two events name is the first one's.
 create function derive_webhook_attempt(ids text[]) returns setof webhook_attempt
 language sql stable parallel safe as $$
-    select e.request_id, e.data ->> 'delivery_id', (e.data ->> 'attempt')::integer,
+    select distinct on (1, 2, 3) e.request_id, e.data ->> 'delivery_id', (e.data ->> 'attempt')::integer,
            e.time - (e.data ->> 'duration_ms')::bigint * interval '1 millisecond',
            (e.data ->> 'duration_ms')::bigint * 1000, null::text, (e.data ->> 'status_code')::integer,
            e.data ->> 'outcome', null::bytea, null::text
     from derive_events(ids, '{webhook_sent,webhook_failed,webhook_given_up,webhook_answered,webhook_reminded,
                               endpoint_paused}') e
+    order by 1, 2, 3, e.seq
 $$;
 
 create function derive_pre_approval_reply(ids text[]) returns setof pre_approval_reply

@@ -1,5 +1,6 @@
 """request_append, where two write to the same request at once."""
 
+import itertools
 import json
 import threading
 
@@ -9,6 +10,8 @@ import pytest
 from utils import wait_until
 
 pytestmark = pytest.mark.by_hand
+
+ATTEMPTS = itertools.count(1)
 
 APPEND = """select id, seq, behind from request_append(
     array[%(id)s], array[null::bigint], array[null], array[null], array['docket.request.webhook_sent.v1'],
@@ -26,9 +29,9 @@ def request_id(api, identity, db):
 
 
 def append(connection, request_id):
-    payload = json.dumps({"request_id": request_id, "webhook_id": "pre_1", "webhook_key": "none", "attempt": 1,
-                          "delivery_id": f"dlv_{'0' * 32}", "outcome": "succeeded", "status_code": 200,
-                          "duration_ms": 1}).encode()
+    payload = json.dumps({"request_id": request_id, "webhook_id": "pre_1", "webhook_key": "none",
+                          "delivery_id": f"dlv_{'0' * 32}", "attempt": next(ATTEMPTS), "outcome": "succeeded",
+                          "status_code": 200, "duration_ms": 1}).encode()
     return connection.execute(APPEND, {"id": request_id, "payload": payload}).fetchone()
 
 

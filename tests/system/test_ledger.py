@@ -90,10 +90,15 @@ def test_who_is_under_way_or_waits_for_a_worker_is_not_blamed(stack, api, receiv
     api.set_pre_approval()
     pending = api.create_request(identity())["id"]
     approved = api.create_request(identity())["id"]
-    api.approve(approved)
     waiting = "select 1 from request_outbox where request_ids && %s"  # the configuration's wait for a worker
-    wait_until(lambda: not db.execute(waiting, ([under_way, owed, pending, approved],)).fetchone(), 20,
-               "all of them to be published")
+
+    def wait_published():  # one after another: what comes behind something unpublished waits for a worker
+        wait_until(lambda: not db.execute(waiting, ([under_way, owed, pending, approved],)).fetchone(), 20,
+                   "all of them to be published")
+
+    wait_published()
+    api.approve(approved)
+    wait_published()
     assert db.execute("select due_at from webhook_delivery where request_id = %s", (owed,)).fetchone() == (None,)
     assert [found(request_id) for request_id in (under_way, owed, pending, approved)] == [[], [], [], []]
     assert api.status(approved) == "approved"
@@ -303,6 +308,7 @@ def test_what_is_read_late_is_never_counted(stack, api, identity, db, watching_w
     watching_worker.freeze()  # Kafka gives its partitions away after ten seconds
     try:
         api.approve(*ids)
+        db.execute("update ledger_walk set open_status = 'approved', open_id = ''")  # those are looked at first
         doubted = "select 1 from ledger_finding where request_id = any(%s)"
         wait_until(lambda: db.execute(doubted, (ids,)).fetchone(), 20, "one of the frozen worker's to be seen")
         looked = "select leased_until from ledger_walk"

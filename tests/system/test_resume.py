@@ -281,6 +281,7 @@ def test_a_kept_reply_may_be_said_again(gates, receiver):
     assert gates.events(request_id).count(RESUME_KEPT) == 1
 
 
+@pytest.mark.by_hand
 def test_a_reply_between_the_answer_and_the_pause_is_kept(stack, gates, db, receiver, api):
     """The worker that has put the answer on record dies before it pauses the request: made by hand here."""
     gates.build(gate=Hang(), after=GO)
