@@ -274,6 +274,10 @@ static void drop_unclaimed(struct share *share)
 void share_assign(struct share *share, rd_kafka_topic_partition_list_t *partitions)
 {
     drop_unclaimed(share);
+    if (share->closed) {
+        rd_kafka_assign(share->consumer, NULL); /* the group is owed an answer */
+        return;
+    }
     share->assigned = count_assigned(share, partitions);
     count_partitions(share);
     share->unclaimed = rd_kafka_topic_partition_list_copy(partitions);

@@ -30,6 +30,10 @@ class Ledger:
     def move_on(self, connection):
         self.since = connection.execute("select now() - interval '5 seconds'").fetchone()[0]
 
+    def is_by_hand(self, request_id):
+        """Those with such an id were put into the tables by a test, and are mostly gone again."""
+        return request_id in self.by_hand or (request_id or "").startswith("pri_test_")
+
     def request_ids(self):
         """All that there are rows of, or events."""
         with self.connect() as connection:
@@ -74,7 +78,7 @@ class Ledger:
         with self.empty_database() as into:
             lines, code = self.rebuild(into, "--compare")
         findings = [line for line in lines if line["kind"] not in ("table", "summary")
-                    and line.get("request_id") not in self.by_hand]
+                    and not self.is_by_hand(line.get("request_id"))]
         if code not in (0, 1) or not lines or lines[-1]["kind"] != "summary":
             findings.append({"kind": "failed", "code": code})
         return [f"rebuilt from the topic: {line}" for line in findings]
