@@ -373,11 +373,18 @@ static void hold_back(struct intake *intake)
 /* After a fatal one (another process has this worker's name, say) the consumer reads nothing ever again. */
 static void read_error(struct intake *intake, rd_kafka_resp_err_t error)
 {
+    rd_kafka_resp_err_t fatal;
+    char text[256];
+
     if (error == RD_KAFKA_RESP_ERR__PARTITION_EOF)
         return;
-    log_warn("intake.kafka", log_word("cause", rd_kafka_err2name(error)));
-    if (rd_kafka_fatal_error(intake->consumer, NULL, 0))
-        intake->broken = true;
+    fatal = rd_kafka_fatal_error(intake->consumer, text, sizeof(text));
+    if (!fatal) {
+        log_warn("intake.kafka", log_word("cause", rd_kafka_err2name(error)));
+        return;
+    }
+    intake->broken = true;
+    log_error("intake.fatal", log_word("cause", rd_kafka_err2name(fatal)), log_word("message", text));
 }
 
 static void take_any(struct intake *intake, rd_kafka_message_t *message)
