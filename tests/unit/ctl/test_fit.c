@@ -2,15 +2,20 @@
 
 #include "tests/unit/test.h"
 
-/* '+' may lie in the window, '-' may not. */
+/* '+' lies in the window, '-' does not, 'o' may. */
+static enum fit side_of(char mark)
+{
+    return mark == '+' ? FIT_WITHIN : mark == '-' ? FIT_BEYOND : FIT_EITHER;
+}
+
 static size_t end_of(const char *marks, size_t by_offset, size_t expected)
 {
-    bool belongs[64];
+    enum fit sides[64];
     size_t count = strlen(marks);
 
     for (size_t i = 0; i < count; i++)
-        belongs[i] = marks[i] == '+';
-    return fit_end(belongs, count, by_offset, expected);
+        sides[i] = side_of(marks[i]);
+    return fit_end(sides, count, by_offset, expected);
 }
 
 static void an_untouched_window_ends_where_its_offsets_say(void **state)
@@ -47,6 +52,15 @@ static void repeats_behind_the_end_do_not_move_it(void **state)
     assert_int_equal(end_of("+++-+-----", 4, 4), 5);
 }
 
+static void what_may_lie_on_either_side_moves_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(end_of("++++--oo--", 4, 4), 4);
+    assert_int_equal(end_of("+o++---o--", 4, 4), 4);
+    assert_int_equal(end_of("-o-o", 0, 1), 0);   /* all that it had is gone */
+    assert_int_equal(end_of("+++oo---", 4, 4), 4); /* the offsets say which */
+}
+
 static void of_ends_that_are_as_good_the_offsets_decide(void **state)
 {
     (void)state;
@@ -77,13 +91,13 @@ static void every_single_change_is_mended(void **state)
 
 static void what_lies_on_the_wrong_side_of_an_end_is_counted(void **state)
 {
-    const bool belongs[] = { true, false, true, true, false };
+    const enum fit sides[] = { FIT_WITHIN, FIT_BEYOND, FIT_WITHIN, FIT_WITHIN, FIT_EITHER, FIT_BEYOND };
 
     (void)state;
-    assert_int_equal(fit_wrong(belongs, 5, 0), 3);
-    assert_int_equal(fit_wrong(belongs, 5, 2), 3);
-    assert_int_equal(fit_wrong(belongs, 5, 4), 1);
-    assert_int_equal(fit_wrong(belongs, 5, 5), 2);
+    assert_int_equal(fit_wrong(sides, 6, 0), 3);
+    assert_int_equal(fit_wrong(sides, 6, 2), 3);
+    assert_int_equal(fit_wrong(sides, 6, 4), 1);
+    assert_int_equal(fit_wrong(sides, 6, 6), 2);
 }
 
 int main(void)
@@ -93,6 +107,7 @@ int main(void)
         TEST(what_is_missing_moves_the_end_to_the_front),
         TEST(what_is_too_much_moves_it_back),
         TEST(repeats_behind_the_end_do_not_move_it),
+        TEST(what_may_lie_on_either_side_moves_nothing),
         TEST(of_ends_that_are_as_good_the_offsets_decide),
         TEST(every_single_change_is_mended),
         TEST(what_lies_on_the_wrong_side_of_an_end_is_counted),

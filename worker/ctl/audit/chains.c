@@ -25,7 +25,8 @@ enum doubt_kind {
     DOUBT_MISSING,  /* from..to have not come, though a checkpoint says that they were there: `other` is its head */
     DOUBT_CONFLICT, /* a second event `from`, as good as the first: its chain is `other` */
     DOUBT_EARLY,    /* from..to are beyond the head of the checkpoint that they stand in: `other` is the chain after */
-    DOUBT_REWRITTEN /* told already: the chain differs from a head. `other`: where it goes on */
+    DOUBT_REWRITTEN, /* told already: the chain differs from a head. `other`: where it goes on */
+    DOUBT_SETTLED    /* told already: what stands at `offset` was put in */
 };
 
 struct doubt {
@@ -339,6 +340,7 @@ static void doubt_tell(struct chains *chains, struct doubt *doubt, bool is_seen)
         tell_doubt(chains, doubt, FINDING_INSERTED, doubt->from, doubt->to, NULL);
         break;
     case DOUBT_REWRITTEN:
+    case DOUBT_SETTLED:
         break;
     }
 }
@@ -604,8 +606,10 @@ static void settle_other(struct chains *chains, struct taking *taking, struct do
         doubt->place.offset = doubt->offset;
         tell_doubt(chains, doubt, FINDING_INSERTED, doubt->from, doubt->to, NULL);
         recent_put(chains, taking->state, doubt->to, doubt->other);
+        doubt->kind = DOUBT_SETTLED; /* its window may lie ahead */
+        return;
     }
-    if (doubt->kind == DOUBT_MISMATCH || doubt->kind == DOUBT_CONFLICT) {
+    if (doubt->kind == DOUBT_MISMATCH) {
         doubt_drop(chains, taking->state, doubt);
         return;
     }
@@ -1108,6 +1112,9 @@ int chains_extra(struct chains *chains, const struct chains_entry *entry, const 
 
     if (r < 0)
         return r;
+    doubt = doubt_find(chains, state, DOUBT_SETTLED, entry->seq);
+    if (doubt && doubt->offset == entry->offset)
+        return 0;
     doubt = doubt_find(chains, state, DOUBT_EARLY, entry->seq - 1);
     if (doubt && doubt->to == entry->seq - 1) {
         doubt->to = entry->seq;

@@ -1,5 +1,7 @@
 #include "worker/ctl/audit/fit.h"
 
+#include <stdbool.h>
+
 static size_t distance(size_t a, size_t b)
 {
     return a > b ? a - b : b - a;
@@ -13,24 +15,22 @@ static bool is_nearer(size_t end, size_t best, size_t by_offset, size_t expected
     return distance(end, expected) <= distance(best, expected); /* what is too much is likelier than what came late */
 }
 
-size_t fit_wrong(const bool *belongs, size_t count, size_t end)
+size_t fit_wrong(const enum fit *sides, size_t count, size_t end)
 {
     size_t wrong = 0;
 
     for (size_t i = 0; i < count; i++)
-        wrong += belongs[i] != (i < end);
+        wrong += sides[i] == (i < end ? FIT_BEYOND : FIT_WITHIN);
     return wrong;
 }
 
-size_t fit_end(const bool *belongs, size_t count, size_t by_offset, size_t expected)
+size_t fit_end(const enum fit *sides, size_t count, size_t by_offset, size_t expected)
 {
-    size_t wrong = 0, least, best = 0;
+    size_t wrong = fit_wrong(sides, count, 0), least = wrong, best = 0;
 
-    for (size_t i = 0; i < count; i++)
-        wrong += belongs[i]; /* an end before all of them */
-    least = wrong;
     for (size_t end = 1; end <= count; end++) {
-        wrong = belongs[end - 1] ? wrong - 1 : wrong + 1;
+        wrong += sides[end - 1] == FIT_BEYOND;
+        wrong -= sides[end - 1] == FIT_WITHIN;
         if (wrong < least || (wrong == least && is_nearer(end, best, by_offset, expected))) {
             least = wrong;
             best = end;

@@ -355,20 +355,31 @@ static const struct checkpoint_head *head_find(const struct checkpoint *checkpoi
 
 /* Of several ends that are as good, the one before which just those belong that were there: what else stands between
  * them was put in. Else the one that was found. */
-static size_t end_by_digest(struct verify *verify, const struct view *view, const bool *belongs, size_t found)
+static size_t end_by_digest(struct verify *verify, const struct view *view, const enum fit *sides, size_t found)
 {
     size_t count = view->partition->count, end = 0;
     bool *leave = arena_array(verify->arena, bool, count + 1);
     int64_t within = 0;
 
     while (end < count && within < view->window->records) {
-        leave[end] = !belongs[end];
-        within += belongs[end++];
+        leave[end] = sides[end] == FIT_BEYOND;
+        within += !leave[end++];
     }
-    return within == view->window->records && fit_wrong(belongs, count, end) <= fit_wrong(belongs, count, found) &&
+    return within == view->window->records && fit_wrong(sides, count, end) <= fit_wrong(sides, count, found) &&
                    digest_is(verify, view, end, leave)
                ? end
                : found;
+}
+
+static enum fit entry_side(const struct checkpoint *checkpoint, const struct chains_entry *entry)
+{
+    const struct checkpoint_head *head = head_find(checkpoint, entry->id);
+
+    if (!*entry->id)
+        return FIT_EITHER;
+    if (!head || entry->seq > head->seq)
+        return FIT_BEYOND;
+    return entry->is_repeat ? FIT_EITHER : FIT_WITHIN;
 }
 
 /* Where the window ends by what its records say. */
@@ -378,18 +389,14 @@ static int window_fit(struct verify *verify, const struct checkpoint *checkpoint
     size_t by_offset = view->end, expected = (size_t)view->window->records;
     int64_t ahead = view->window->records > LOOK_AHEAD ? view->window->records : LOOK_AHEAD;
     int r = read_to(verify, partition, reader_run_position(partition->run) + ahead, err);
-    bool *belongs;
+    enum fit *sides;
 
     if (r < 0)
         return r;
-    belongs = arena_array(verify->arena, bool, partition->count + 1);
-    for (size_t i = 0; i < partition->count; i++) {
-        const struct chains_entry *entry = &partition->entries[i];
-        const struct checkpoint_head *head = head_find(checkpoint, entry->id);
-
-        belongs[i] = *entry->id ? head && entry->seq <= head->seq : i < by_offset;
-    }
-    view->end = end_by_digest(verify, view, belongs, fit_end(belongs, partition->count, by_offset, expected));
+    sides = arena_array(verify->arena, enum fit, partition->count + 1);
+    for (size_t i = 0; i < partition->count; i++)
+        sides[i] = entry_side(checkpoint, &partition->entries[i]);
+    view->end = end_by_digest(verify, view, sides, fit_end(sides, partition->count, by_offset, expected));
     view->is_fine = digest_is(verify, view, view->end, NULL);
     return 0;
 }
