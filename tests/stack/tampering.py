@@ -69,6 +69,11 @@ class Log:
     def events(self, id):
         return [records[at] for records, at in self.places(id)]
 
+    def repeats(self, id):
+        """How many of its events stand there more than once."""
+        numbers = [record.seq for record in self.events(id)]
+        return len(numbers) - len(set(numbers))
+
     def ids(self):
         return sorted({record.id for partition in self.topics["lifecycle"].values() for record in partition})
 

@@ -27,14 +27,14 @@ def audited(stack):
 
 
 def make_history(stack):
-    """Twelve requests, each with more events than one, over several checkpoints."""
+    """Some requests, each with more events than one, over several checkpoints."""
     environment = stack.environment()
     api = Api.login(stack.api.url, environment["DOCKET_ROOT_CLIENT_ID"], environment["DOCKET_ROOT_CLIENT_SECRET"])
     bus, receiver = Bus(stack.kafka.brokers, stack.name), Receiver(stack.callback.url)
     try:
         api.make_webhooks(receiver, crm=Reply("eligible"))
         for number in range(4):
-            ids = [api.create_request(f"audited-{number}-{one}@example.com")["id"] for one in range(3)]
+            ids = [api.create_request(f"audited-{number}-{one}@example.com")["id"] for one in range(4)]
             for request_id in ids:
                 api.wait_status(request_id, "complete")
             wait_published(stack)

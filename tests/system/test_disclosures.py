@@ -24,7 +24,11 @@ def attempts(bus):
             events = {event.id: event for event in bus.records("lifecycle", request_id) if event.type in ATTEMPTS}
             return list(events.values()) if len(events) >= count else None
 
-        return wait_until(found, 20, f"{count} attempts of {request_id}")
+        def all_of_it():
+            return (f"{count} attempts of {request_id}: "
+                    f"{[(event.id, event.type, event.data) for event in bus.records('lifecycle', request_id)]}")
+
+        return wait_until(found, 20, all_of_it)
     return wait
 
 

@@ -297,6 +297,13 @@ def test_a_request_that_nobody_moves_on_is_counted_once_it_is_certain(api, recei
     wait_until(lambda: not findings(db, request_id), 60, "it to be over")
 
 
+def is_doubted(db, ids):
+    """Whether one of them, approved, was found to wait on nobody. They are what is looked at next, however many others
+    there are: a look that is under way has its own place, and writes it when it has ended."""
+    db.execute("update ledger_walk set open_status = 'approved', open_id = ''")
+    return db.execute("select 1 from ledger_finding where request_id = any(%s)", (ids,)).fetchone()
+
+
 def test_what_is_read_late_is_never_counted(stack, api, identity, db, watching_worker):
     """A worker that has the partitions and stands still; what it has not read is seen twice by another, and more."""
     idle = stack.add_worker()
@@ -308,9 +315,7 @@ def test_what_is_read_late_is_never_counted(stack, api, identity, db, watching_w
     watching_worker.freeze()  # Kafka gives its partitions away after ten seconds
     try:
         api.approve(*ids)
-        db.execute("update ledger_walk set open_status = 'approved', open_id = ''")  # those are looked at first
-        doubted = "select 1 from ledger_finding where request_id = any(%s)"
-        wait_until(lambda: db.execute(doubted, (ids,)).fetchone(), 20, "one of the frozen worker's to be seen")
+        wait_until(lambda: is_doubted(db, ids), 20, "one of the frozen worker's to be seen")
         looked = "select leased_until from ledger_walk"
         for _ in range(3):
             first = db.execute(looked).fetchone()
