@@ -1,5 +1,5 @@
 """A log of its own to be looked at and tampered with, made by the real programs: a few requests of every kind over several
-checkpoints. Tests that use it are in the xdist group "audit", so that it is made once."""
+checkpoints. conftest.py has all tests that use it run by one worker, so that it is made once."""
 
 import pytest
 

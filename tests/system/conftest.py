@@ -5,8 +5,10 @@ other. Configuration is put back after each test; requests stay.
 """
 
 import os
+from pathlib import PurePath
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from utils import RunDir, Servers, Stack, StackError, worker_name  # utils knows the way to tests/stack
 from audited import audited  # noqa: F401
@@ -15,6 +17,21 @@ from poison import other_docket  # noqa: F401
 from stack import remove_run, temporary_run
 
 RUN_VARIABLE = "DOCKET_TEST_RUN"
+
+# Tests of these files share what takes long to make, a fixture of the session: one pytest worker runs them all.
+SHARED = {"test_audit_show.py": "audited", "test_audit_verify.py": "audited",
+          "test_dead_faults.py": "other_docket", "test_dead_letters.py": "other_docket"}
+
+
+class Scheduling(LoadScopeScheduling):
+    """Test by test to whoever is free, but for those that share something; these come first."""
+
+    def _split_scope(self, nodeid):
+        return SHARED.get(PurePath(nodeid.partition("::")[0]).name, nodeid)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Scheduling(config, log)
 
 
 def pytest_configure(config):

@@ -254,7 +254,7 @@ class Other:
 
 @pytest.fixture(scope="session")
 def other_docket(stack):
-    """One for all tests that need it, as it takes seconds to start; those are in the xdist group "dead"."""
+    """One for all tests that need it, as it takes seconds to start; conftest.py has one worker run these."""
     other = Other(stack).start()
     yield other
     other.close()

@@ -9,8 +9,6 @@ import pytest
 from auditing import audit, python_verify
 from tampering import Forger, edited, log_of
 
-pytestmark = pytest.mark.xdist_group("audit")
-
 
 @pytest.fixture
 def told(audited):

@@ -18,8 +18,6 @@ from tampering import Forger, edited, log_of, read_log
 
 CHANGED = b'"by":"nobody"'
 
-pytestmark = pytest.mark.xdist_group("audit")
-
 
 # --- which events -----------------------------------------------------------------------------------------
 

@@ -7,8 +7,6 @@ import pytest
 from poison import clean, reply  # noqa: F401
 from utils import Answer, wait_until
 
-pytestmark = pytest.mark.xdist_group("dead")  # one docket of their own for all
-
 ELIGIBLE = "docket.request.pre_approval_eligible.v1"
 
 REFUSE = """

@@ -12,8 +12,6 @@ from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, 
 from poison import Record, approved, clean, kinds, reply, structured, unknown_id  # noqa: F401
 from utils import PATIENCE, Answer, Bus, Reply, check, wait_until
 
-pytestmark = pytest.mark.xdist_group("dead")  # one docket of their own for all
-
 POISON = 500
 ROUNDS, LIVE = 12, 24  # of a wave: how often something is created, and how many requests in all
 
