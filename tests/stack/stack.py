@@ -827,12 +827,14 @@ def temporary_run(kind):
     """A run directory under .run/test owned by this process; those of processes that ended are removed."""
     home = RUN / "test"
     home.mkdir(parents=True, exist_ok=True)
-    for old in home.glob(f"{kind}-*"):
-        if read_pid_file(old / "owner") is None:
-            end_run(old)
-            remove_run(old)
-    run = RunDir(home / f"{kind}-{os.getpid()}")
-    write_pid_file(run.path / "owner", os.getpid())
+    with open(home / "lock", "w") as lock:  # another's is not taken for an old one before it says whose it is
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for old in home.glob(f"{kind}-*"):
+            if read_pid_file(old / "owner") is None:
+                end_run(old)
+                remove_run(old)
+        run = RunDir(home / f"{kind}-{os.getpid()}")
+        write_pid_file(run.path / "owner", os.getpid())
     return run
 
 
