@@ -736,8 +736,8 @@ static int consumer_new(struct intake *intake, struct err *err)
         { "partition.assignment.strategy", "range" }, /* a request's two partitions go to the same worker */
         { "session.timeout.ms", "10000" },
         { "heartbeat.interval.ms", "1500" },
-        { "fetch.min.bytes", "16384" }, /* many small answers cost the broker more than the records do, */
-        { "fetch.wait.max.ms", "10" },  /* and a reply can wait this long */
+        { "fetch.min.bytes", "1" },     /* a reply is not kept waiting, */
+        { "fetch.wait.max.ms", "500" }, /* and who has nothing to read costs the broker nothing */
         { "queued.min.messages", "10000" },
         { "queued.max.messages.kbytes", "4096" },
         { "topic.metadata.refresh.interval.ms", "30000" },
