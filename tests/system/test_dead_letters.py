@@ -345,8 +345,8 @@ def test_all_of_a_reason_are_put_back_byte_for_byte(clean, identity):
     (["show", "x"], "x is no number"), (["show", "99999999"], "there is no dead letter 99999999"),
     (["retry"], "usage: docketctl dead retry"), (["drop"], "usage: docketctl dead drop"),
     (["retry", "--all", "--value", "f"], "mend one letter"), (["retry", "1", "--header", "=x"], "has no name"),
-    (["list", "--state", "lost"], "--state is open"), (["list", "--since", "noon"], "no time"),
-    (["list", "--by", "x"], "there is no option --by"), (["list", "7"], "what is 7?"), (["list", "--reason"], "needs a value"),
+    (["list", "--state", "lost"], "--state is open"), (["list", "--since", "noon"], "--since takes a time"),
+    (["list", "--by", "x"], "there is no option --by"), (["list", "7"], "what is 7?"), (["list", "--reason"], "takes a value"),
 ])
 def test_what_docketctl_is_told_wrongly_it_says(clean, arguments, words):
     done = clean.dead(*arguments, check=False)

@@ -27,7 +27,14 @@ static bool take_texts(const char *value, void *field)
 
 static bool take_time(const char *value, void *field)
 {
-    return usec_parse(value, field);
+    usec_t ago;
+
+    if (usec_parse(value, field))
+        return true;
+    if (!usec_parse_duration(value, strlen(value), &ago))
+        return false;
+    *(usec_t *)field = usec_now() - ago;
+    return true;
 }
 
 static bool take_bytes(const char *value, void *field)
@@ -57,7 +64,7 @@ static const struct {
 } kinds[] = {
     [OPTION_TEXT] = { "a value", take_text },
     [OPTION_TEXTS] = { "a value, at most 64 times", take_texts },
-    [OPTION_TIME] = { "a time as 2026-01-31T12:00:00Z", take_time },
+    [OPTION_TIME] = { "a time as 2026-01-31T12:00:00Z, or how long ago as 2h", take_time },
     [OPTION_BYTES] = { "a number of bytes, with K, M or G for more", take_bytes },
 };
 

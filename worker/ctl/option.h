@@ -23,7 +23,7 @@ enum option_kind {
     OPTION_FLAG,  /* bool: true */
     OPTION_TEXT,  /* const char * */
     OPTION_TEXTS, /* struct option_texts; may be given many times */
-    OPTION_TIME,  /* usec_t, ISO 8601; no zone means UTC */
+    OPTION_TIME,  /* usec_t: ISO 8601, no zone means UTC; or a duration, which means so long ago */
     OPTION_BYTES, /* int64_t: a number, with K, M or G */
 };
 

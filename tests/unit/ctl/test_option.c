@@ -51,6 +51,16 @@ static void options_stand_anywhere_with_their_values(void **state)
     assert_string_equal(words.texts[1], "two");
 }
 
+static void a_time_may_be_how_long_ago(void **state)
+{
+    struct options options = { 0 };
+    struct option_texts words;
+    usec_t before = usec_now(), ago = 2 * 3600 * USEC_PER_S;
+
+    assert_int_equal(read_line(*state, "--since 2h", &options, &words), 0);
+    assert_true(options.since >= before - ago && options.since <= usec_now() - ago);
+}
+
 static void after_two_dashes_there_are_words_only(void **state)
 {
     struct options options = { .to = "as it was" };
@@ -92,6 +102,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(options_stand_anywhere_with_their_values),
+        TEST(a_time_may_be_how_long_ago),
         TEST(after_two_dashes_there_are_words_only),
         TEST(what_is_wrong_is_named),
     };

@@ -6,16 +6,19 @@
 #include "worker/ctl/verb.h"
 
 static const struct {
-    const char *name, *args, *allowed;
+    const char *name, *args;
+    const struct options_of *options;
     int (*run)(const struct config *config, const struct options *options, struct arena *arena, struct err *err);
 } verbs[] = {
-    { "list", "[--reason R] [--topic T] [--since TIME] [--state open|retried|dropped|all] [--json]", "rtsSj", dead_list },
-    { "show", "N... [--json]", "nj", dead_show },
+    { "list", "[--reason R] [--topic T] [--since TIME] [--state open|retried|dropped|all] [--json]", &options_list,
+      dead_list },
+    { "show", "N... [--json]", &options_show, dead_show },
     { "retry",
       "N... | --all | --reason R | --topic T | --since TIME [--anyway] [--by WHO]; of one also [--key K] [--value FILE] "
       "[--header NAME[=VALUE]]...",
-      "narts" "kvh" "wb", dead_retry },
-    { "drop", "N... | --all | --reason R | --topic T | --since TIME [--by WHO]", "narts" "b", dead_drop },
+      &options_retry, dead_retry },
+    { "drop", "N... | --all | --reason R | --topic T | --since TIME [--by WHO]", &options_drop,
+      dead_drop },
 };
 
 static int usage(struct err *err)
@@ -39,7 +42,7 @@ int dead_verb(const struct config *config, char **args, struct err *err)
     for (size_t i = 0; args[0] && i < COUNT_OF(verbs); i++) {
         if (strcmp(args[0], verbs[i].name) != 0)
             continue;
-        r = options_read(args + 1, verbs[i].allowed, arena, &options, err);
+        r = options_read(args + 1, verbs[i].options, arena, &options, err);
         return r < 0 ? r : verbs[i].run(config, &options, arena, err);
     }
     return usage(err);

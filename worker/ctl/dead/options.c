@@ -2,172 +2,102 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct parsing {
-    struct options *options;
-    struct arena *arena;
-    struct err *err;
+#define OPTION(name, kind, field) { (name), (kind), offsetof(struct options, field) }
+/* Which letters: by what they are. */
+#define WHICH                                                                                                          \
+    OPTION("--reason", OPTION_TEXT, reason), OPTION("--topic", OPTION_TEXT, topic), OPTION("--since", OPTION_TIME, since)
+
+static const struct option_row list_rows[] = {
+    WHICH,
+    OPTION("--state", OPTION_TEXT, state_word),
+    OPTION("--json", OPTION_FLAG, json),
+    { 0 },
 };
 
-static int set_reason(const struct parsing *parsing, const char *value)
-{
-    parsing->options->reason = value; /* a word of a newer version is on no list here */
-    return 0;
-}
-
-static int set_topic(const struct parsing *parsing, const char *value)
-{
-    parsing->options->topic = value;
-    return 0;
-}
-
-/* A time, or how long ago. */
-static int set_since(const struct parsing *parsing, const char *value)
-{
-    usec_t ago;
-
-    if (usec_parse(value, &parsing->options->since))
-        return 0;
-    if (!usec_parse_duration(value, strlen(value), &ago))
-        return err_set(parsing->err, ERR_BAD_REQUEST, "--since %s is no time (2026-01-02T03:04:05Z) and no duration (2h)",
-                       value);
-    parsing->options->since = usec_now() - ago;
-    return 0;
-}
-
-static int set_state(const struct parsing *parsing, const char *value)
-{
-    parsing->options->any_state = !strcmp(value, "all");
-    if (parsing->options->any_state || dead_state_parse(value, &parsing->options->state))
-        return 0;
-    return err_set(parsing->err, ERR_BAD_REQUEST, "--state is open, retried, dropped or all, not %s", value);
-}
-
-static int set_value(const struct parsing *parsing, const char *value)
-{
-    parsing->options->value = value;
-    return 0;
-}
-
-static int set_key(const struct parsing *parsing, const char *value)
-{
-    parsing->options->key = value;
-    return 0;
-}
-
-static int set_by(const struct parsing *parsing, const char *value)
-{
-    parsing->options->by = value;
-    return 0;
-}
-
-static int add_header(const struct parsing *parsing, const char *value)
-{
-    struct options *options = parsing->options;
-
-    if (options->header_count == OPTIONS_HEADERS_MAX)
-        return err_set(parsing->err, ERR_BAD_REQUEST, "more than %d times --header", OPTIONS_HEADERS_MAX);
-    if (!*value || *value == '=')
-        return err_set(parsing->err, ERR_BAD_REQUEST, "--header %s has no name", value);
-    options->headers[options->header_count++] = value;
-    return 0;
-}
-
-static int set_all(const struct parsing *parsing, const char *value)
-{
-    (void)value;
-    parsing->options->all = true;
-    return 0;
-}
-
-static int set_json(const struct parsing *parsing, const char *value)
-{
-    (void)value;
-    parsing->options->json = true;
-    return 0;
-}
-
-static int set_anyway(const struct parsing *parsing, const char *value)
-{
-    (void)value;
-    parsing->options->anyway = true;
-    return 0;
-}
-
-static const struct option {
-    const char *name;
-    char letter;
-    bool has_value;
-    int (*set)(const struct parsing *parsing, const char *value);
-} options[] = {
-    { "--reason", 'r', true, set_reason }, { "--topic", 't', true, set_topic },   { "--since", 's', true, set_since },
-    { "--state", 'S', true, set_state },   { "--value", 'v', true, set_value },   { "--key", 'k', true, set_key },
-    { "--header", 'h', true, add_header }, { "--by", 'b', true, set_by },         { "--all", 'a', false, set_all },
-    { "--json", 'j', false, set_json },    { "--anyway", 'w', false, set_anyway },
+static const struct option_row show_rows[] = {
+    OPTION("--json", OPTION_FLAG, json),
+    { 0 },
 };
 
-static const struct option *option_find(const char *name, const char *allowed)
+static const struct option_row retry_rows[] = {
+    WHICH,
+    OPTION("--all", OPTION_FLAG, all),
+    OPTION("--anyway", OPTION_FLAG, anyway),
+    OPTION("--by", OPTION_TEXT, by),
+    OPTION("--key", OPTION_TEXT, key),
+    OPTION("--value", OPTION_TEXT, value),
+    OPTION("--header", OPTION_TEXTS, headers),
+    { 0 },
+};
+
+static const struct option_row drop_rows[] = {
+    WHICH,
+    OPTION("--all", OPTION_FLAG, all),
+    OPTION("--by", OPTION_TEXT, by),
+    { 0 },
+};
+
+const struct options_of options_list = { list_rows, false }, options_show = { show_rows, true },
+                        options_retry = { retry_rows, true }, options_drop = { drop_rows, true };
+
+/* Of a reason nothing is said: a word of a newer version is on no list here. */
+static int state_read(struct options *options, struct err *err)
 {
-    for (size_t i = 0; i < COUNT_OF(options); i++)
-        if (!strcmp(options[i].name, name) && strchr(allowed, options[i].letter))
-            return &options[i];
-    return NULL;
+    const char *word = options->state_word;
+
+    if (!word)
+        return 0;
+    options->any_state = !strcmp(word, "all");
+    if (options->any_state || dead_state_parse(word, &options->state))
+        return 0;
+    return err_set(err, ERR_BAD_REQUEST, "--state is open, retried, dropped or all, not %s", word);
 }
 
-static int add_number(const struct parsing *parsing, const char *text, int64_t *numbers)
+static int headers_check(const struct options *options, struct err *err)
 {
-    char *end;
-
-    errno = 0;
-    numbers[parsing->options->number_count] = strtoll(text, &end, 10);
-    if (errno || *end || *text < '0' || *text > '9')
-        return err_set(parsing->err, ERR_BAD_REQUEST, "%s is no number of a dead letter", text);
-    parsing->options->number_count++;
+    for (int i = 0; i < options->headers.count; i++)
+        if (!options->headers.texts[i][0] || options->headers.texts[i][0] == '=')
+            return err_set(err, ERR_BAD_REQUEST, "--header %s has no name", options->headers.texts[i]);
     return 0;
 }
 
-/* One word, or two. Returns how many it took. */
-static int take_word(const struct parsing *parsing, char **args, const char *allowed, int64_t *numbers)
+static int numbers_read(const struct option_texts *words, struct arena *arena, struct options *options, struct err *err)
 {
-    const struct option *option = option_find(args[0], allowed);
+    int64_t *numbers = arena_array(arena, int64_t, (size_t)words->count + 1);
+
+    for (int i = 0; i < words->count; i++) {
+        const char *word = words->texts[i];
+        char *end;
+
+        errno = 0;
+        numbers[i] = strtoll(word, &end, 10);
+        if (errno || *end || *word < '0' || *word > '9')
+            return err_set(err, ERR_BAD_REQUEST, "%s is no number of a dead letter", word);
+    }
+    options->numbers = numbers;
+    options->number_count = words->count;
+    return 0;
+}
+
+int options_read(char **args, const struct options_of *of, struct arena *arena, struct options *ret, struct err *err)
+{
+    struct option_texts words;
     int r;
 
-    if (!option && args[0][0] == '-')
-        return err_set(parsing->err, ERR_BAD_REQUEST, "there is no option %s here", args[0]);
-    if (!option && !strchr(allowed, 'n'))
-        return err_set(parsing->err, ERR_BAD_REQUEST, "what is %s?", args[0]);
-    if (!option) {
-        r = add_number(parsing, args[0], numbers);
-        return r < 0 ? r : 1;
-    }
-    if (option->has_value && !args[1])
-        return err_set(parsing->err, ERR_BAD_REQUEST, "%s needs a value", args[0]);
-    r = option->set(parsing, option->has_value ? args[1] : NULL);
-    return r < 0 ? r : 1 + option->has_value;
-}
-
-int options_read(char **args, const char *allowed, struct arena *arena, struct options *ret, struct err *err)
-{
-    const struct parsing parsing = { ret, arena, err };
-    size_t words = 0;
-    int64_t *numbers;
-
     *ret = (struct options){ .since = USEC_NONE };
-    while (args[words])
-        words++;
-    numbers = arena_array(arena, int64_t, words + 1);
-    ret->numbers = numbers;
-    while (*args) {
-        int r = take_word(&parsing, args, allowed, numbers);
-
-        if (r < 0)
-            return r;
-        args += r;
-    }
-    return 0;
+    r = option_read(args, of->rows, ret, &words, err);
+    if (r == 0 && words.count && !of->has_numbers)
+        return err_set(err, ERR_BAD_REQUEST, "what is %s?", words.texts[0]);
+    if (r == 0)
+        r = numbers_read(&words, arena, ret, err);
+    if (r == 0)
+        r = state_read(ret, err);
+    if (r == 0)
+        r = headers_check(ret, err);
+    return r;
 }
 
 static bool is_of_topic(const char *topic, const char *wanted, const char *prefix)

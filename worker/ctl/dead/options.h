@@ -10,23 +10,29 @@
 #include "common/dead.h"
 #include "common/err.h"
 #include "worker/ctl/dead/shelf.h"
-
-enum { OPTIONS_HEADERS_MAX = 32 };
+#include "worker/ctl/option.h"
 
 struct options {
     const int64_t *numbers;
     int number_count;
     const char *reason, *topic, *value, *key, *by;
-    const char *headers[OPTIONS_HEADERS_MAX]; /* "name=value", or "name" to leave it out */
-    int header_count;
-    usec_t since;            /* USEC_NONE: no bound */
+    struct option_texts headers; /* "name=value", or "name" to leave it out */
+    usec_t since;                /* USEC_NONE: no bound */
+    const char *state_word;      /* as it was given; NULL */
     enum dead_state state;
     bool any_state, all, json, anyway;
 };
 
-/* `allowed`: letters of the options that the verb has, see options.c; n for numbers. ERR_BAD_REQUEST names what is
- * wrong. `args` end with NULL. */
-int options_read(char **args, const char *allowed, struct arena *arena, struct options *ret, struct err *err) MUST_CHECK;
+/* Which options a verb has, and whether letters' numbers stand beside them. */
+struct options_of {
+    const struct option_row *rows;
+    bool has_numbers;
+};
+extern const struct options_of options_list, options_show, options_retry, options_drop;
+
+/* ERR_BAD_REQUEST names what is wrong. `args` end with NULL. */
+int options_read(char **args, const struct options_of *of, struct arena *arena, struct options *ret,
+                 struct err *err) MUST_CHECK;
 
 /* Whether the letter is one of those that the options mean. `prefix`: of topics that are named without it. */
 bool options_mean(const struct options *options, const struct entry *entry, const char *prefix);

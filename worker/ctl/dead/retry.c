@@ -42,7 +42,7 @@ struct retrying {
 
 static bool mends(const struct options *options)
 {
-    return options->value || options->key || options->header_count;
+    return options->value || options->key || options->headers.count;
 }
 
 /* --- what is put back -------------------------------------------------------------------------------- */
@@ -61,8 +61,8 @@ static bool is_replaced(const struct options *options, const char *name)
 {
     const char *value;
 
-    for (int i = 0; i < options->header_count; i++)
-        if (header_is_meant(options->headers[i], name, &value))
+    for (int i = 0; i < options->headers.count; i++)
+        if (header_is_meant(options->headers.texts[i], name, &value))
             return true;
     return false;
 }
@@ -71,18 +71,18 @@ static bool is_replaced(const struct options *options, const char *name)
 static void mend_headers(const struct options *options, struct arrival *record, struct arena *arena)
 {
     struct record_header *list =
-        arena_array(arena, struct record_header, (size_t)(record->header_count + options->header_count) + 1);
+        arena_array(arena, struct record_header, (size_t)(record->header_count + options->headers.count) + 1);
     int count = 0;
 
     for (int i = 0; i < record->header_count; i++)
         if (!is_replaced(options, record->headers[i].name))
             list[count++] = record->headers[i];
-    for (int i = 0; i < options->header_count; i++) {
-        const char *equals = strchr(options->headers[i], '=');
+    for (int i = 0; i < options->headers.count; i++) {
+        const char *equals = strchr(options->headers.texts[i], '=');
 
         if (equals)
             list[count++] = (struct record_header){
-                arena_strndup(arena, options->headers[i], (size_t)(equals - options->headers[i])), equals + 1,
+                arena_strndup(arena, options->headers.texts[i], (size_t)(equals - options->headers.texts[i])), equals + 1,
                 strlen(equals + 1)
             };
     }
@@ -106,10 +106,10 @@ static const char *mend(const struct retrying *retrying, struct arrival *record)
         record->length = retrying->value_length;
         mended = arena_printf(retrying->arena, "%s%svalue", mended, *mended ? "," : "");
     }
-    for (int i = 0; i < options->header_count; i++)
+    for (int i = 0; i < options->headers.count; i++)
         mended = arena_printf(retrying->arena, "%s%s%.*s", mended, *mended ? "," : "",
-                              (int)strcspn(options->headers[i], "="), options->headers[i]);
-    if (options->header_count)
+                              (int)strcspn(options->headers.texts[i], "="), options->headers.texts[i]);
+    if (options->headers.count)
         mend_headers(options, record, retrying->arena);
     return *mended ? mended : NULL;
 }
