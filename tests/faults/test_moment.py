@@ -1,5 +1,5 @@
 """The worker dies at a moment that the receiver's calls choose: before an answer, between an answer and its settling,
-between settling and the next step, after that. Sixty times, at every step of a run."""
+between settling and the next step, after that. DOCKET_TEST_KILLS times, at every step of a run."""
 
 import os
 import random
@@ -15,7 +15,7 @@ from load import Creator, consumer_lag, log_problems, wait_decided
 from runs import FAILURES, Person, failure_problems, identity_problems, make_course, run_problems
 from stack import wait_until
 
-KILLS = 60
+KILLS = int(os.environ.get("DOCKET_TEST_KILLS", 40)) // 20 * 20  # each moment of each step equally often
 FIND = 5  # seconds to see what is waited for, before the worker is killed all the same
 
 RECORDED = "select exists (select from webhook_attempt where request_id = %s and delivery_id = %s)"

@@ -14,6 +14,10 @@ from stack import PATIENCE, tail
 from watch import Identities, LogWatch
 
 
+LINES_SHOWN = 20     # of each log, with a failure
+FINDINGS_SHOWN = 50  # at the end; more tell no more
+
+
 def add_markers(config):
     config.addinivalue_line("markers", "settings(**variables): DOCKET_* variables for the programs of this test")
     config.addinivalue_line("markers", "by_hand: changes requests in the tables, otherwise than docket does")
@@ -34,7 +38,7 @@ def pytest_runtest_makereport(item):
     report = (yield).get_result()
     stack = item.funcargs.get("stack")
     if report.failed and stack:
-        report.sections += [(f"the end of {program.name}'s log", tail(program.log_path, 6))
+        report.sections += [(f"the end of {program.name}'s log", tail(program.log_path, LINES_SHOWN))
                             for program in stack.programs]
 
 
@@ -77,7 +81,7 @@ def nothing_leaks(stack, bus, identity, log_watch, ledger):
     for path in stack.run.path.glob("log/*.log"):
         findings += identity.leaks_in(path.name, path.read_bytes())
     findings += log_watch.sanitizer_reports()
-    assert not findings, "\n".join(findings)
+    assert not findings, "\n".join([f"{len(findings)} findings", *findings[:FINDINGS_SHOWN]])
 
 
 @pytest.fixture(autouse=True)

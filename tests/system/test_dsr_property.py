@@ -15,7 +15,7 @@ from customers import sorted_rows
 from generating import Case, Masking, make_policies
 from utils import must, must_all, wait_until
 
-CASES = int(os.environ.get("DOCKET_TEST_CASES", 100))
+CASES = int(os.environ.get("DOCKET_TEST_CASES", 60))
 AT_ONCE = 50  # that are configured together, each skipping the others' collections
 POLICIES = 8  # that they share
 STORAGE = "property"
