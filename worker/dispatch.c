@@ -508,7 +508,11 @@ int dispatch_room(struct dispatch *dispatch, const char *connection_id)
 
     if (!endpoint)
         return (int)dispatch->config->endpoint_calls;
-    if (endpoint->closed || breaker_opens_at(&endpoint->breaker, now))
+    if (endpoint->gone)
+        return 0;
+    if (endpoint->closed)
+        return (int)dispatch->config->endpoint_calls; /* looked at they are held, and that is told */
+    if (breaker_opens_at(&endpoint->breaker, now))
         return 0;
     if (endpoint->breaker.state != BREAKER_CLOSED)
         return 1; /* the probe */

@@ -62,8 +62,8 @@ void dispatch_go_on(struct dispatch *dispatch);
  * deleted are parked. To be told often; one that was told before costs nothing. */
 void dispatch_configure(struct dispatch *dispatch, const struct catalog *catalog);
 
-/* How many more calls `connection_id` takes up at once: 0 while it is saturated, out of its rate or paused, or its
- * breaker is open. */
+/* How many more calls of `connection_id` are to be looked at now: 0 while it is saturated or out of its rate, its breaker
+ * is open, or it is no more. Of one that is paused or disabled none goes out; they are held as they become due. */
 int dispatch_room(struct dispatch *dispatch, const char *connection_id);
 int dispatch_underway(const struct dispatch *dispatch); /* in flight and queued */
 /* Parks what has not gone out yet: before the program ends. */
