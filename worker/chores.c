@@ -28,7 +28,7 @@ enum {
 const struct sql *const chores_statements[] = {
     &SQL_park_claim,    &SQL_park_return, &SQL_timer_claim,   &SQL_sweep_claim, &SQL_sweep_page,
     &SQL_sweep_advance, &SQL_sweep_end,   &SQL_sweep_orphans, &SQL_relay_claim, &SQL_gauge_counts,
-    &SQL_task_return,   &SQL_task_claim,  &SQL_task_renew,    &SQL_timer_return,
+    &SQL_task_return,   &SQL_task_claim,  &SQL_task_renew,    &SQL_timer_return,  &SQL_sweep_return,
     NULL,
 };
 
@@ -81,6 +81,7 @@ static void take_back(struct chores *chores)
     pipe_add(group, &SQL_park_return, args);
     pipe_add(group, &SQL_task_return, args);
     pipe_add(group, &SQL_timer_return, args);
+    pipe_add(group, &SQL_sweep_return, args);
     chores->parking = true;
     pipe_send(group, on_returned, chores);
 }
@@ -422,12 +423,15 @@ static void on_sweep_claimed(void *context, PGresult **results, const struct err
 static void sweep(struct chores *chores)
 {
     struct pipe_group *group;
+    struct db_args *args;
 
-    if (chores->sweep.busy)
+    if (chores->sweep.busy || !chores->returned)
         return;
     chores->sweep.busy = true;
     group = pipe_group_new(chores->pipe);
-    pipe_add(group, &SQL_sweep_claim, NULL);
+    args = db_args_new(chores->arena);
+    db_text(args, chores->worker);
+    pipe_add(group, &SQL_sweep_claim, args);
     pipe_send(group, on_sweep_claimed, chores);
 }
 

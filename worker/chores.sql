@@ -50,9 +50,12 @@ returning t.request_id
 update request_timer set leased_until = null, worker = null where worker = $1
 
 -- name: sweep_claim
-update review_sweep s set lease_until = now() + interval '30 seconds'
+update review_sweep s set lease_until = now() + interval '30 seconds', worker = $1::text
 where s.id = (select id from review_sweep where lease_until < now() order by id limit 1 for update skip locked)
 returning s.id, s.cursor
+
+-- name: sweep_return
+update review_sweep set lease_until = now(), worker = null where worker = $1
 
 -- name: sweep_page
 select id from (
