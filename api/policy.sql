@@ -2,10 +2,10 @@
 with total as (
     select count(*) as total from policy
 ), page as (
-    select id, created_at, policy_object(p) as object from policy p order by created_at desc, id limit $1 offset $2
+    select id, created_at from policy order by created_at desc, id limit $1 offset $2
 )
-select t.total, p.object::text
-from total t left join page p on true
+select t.total, s.object::text
+from total t left join page p on true left join policy_shown s on s.id = p.id
 order by p.created_at desc, p.id
 
 -- name: policy_object

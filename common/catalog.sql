@@ -23,8 +23,8 @@ select p.id, p.key, p.name, p.execution_timeframe,
                          'masking_strategy', r.masking_strategy,
                          'storage_destination_id', r.storage_id) order by r.created_at, r.id), '[]')
                      from rule r where r.policy_id = p.id))::text,
-       policy_object(p)::text, p.webhooks_revision
-from policy p
+       s.object::text, p.webhooks_revision
+from policy p join policy_shown s on s.id = p.id
 order by p.id collate "C"
 
 -- name: catalog_storages
