@@ -14,8 +14,6 @@ import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, TopicPartition
-
 from events import first_seen, sequence_problems
 from stack import wait_until
 
@@ -269,21 +267,6 @@ def undecided(db, prefix, statuses):
                       (f"{prefix}-%", list(statuses)))
     return "\n".join(f"{count} are {status}, of {webhook} after {attempts} attempts, due in {first} to {last}, "
                      f"{worker} has them" for status, webhook, attempts, count, first, last, worker in rows)
-
-
-def consumer_lag(stack):
-    """What the workers' group has not committed yet, over both topics."""
-    consumer = Consumer({"bootstrap.servers": stack.kafka.brokers, "group.id": f"{stack.name}.worker"})
-    try:
-        lag = 0
-        for topic in (f"{stack.name}.lifecycle", f"{stack.name}.callbacks"):
-            partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-            for place in consumer.committed([TopicPartition(topic, number) for number in partitions], timeout=10):
-                low, high = consumer.get_watermark_offsets(place, timeout=10)
-                lag += high - (place.offset if place.offset >= 0 else low)
-        return lag
-    finally:
-        consumer.close()
 
 
 def problems_of(db, bus, replier, creators):

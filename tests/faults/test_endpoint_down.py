@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from load import Creator, consumer_lag, log_problems, wait_decided
+from events import consumer_lag
+from load import Creator, log_problems, wait_decided
 from receiver import Answer, Receiver
 from runs import Course, Step, percentile, run_problems
 from stack import wait_until

@@ -9,7 +9,8 @@ import requests
 
 from client import must, must_all
 from customers import Company, Person, sorted_rows
-from load import Killer, consumer_lag, log_problems
+from events import consumer_lag
+from load import Killer, log_problems
 from stack import wait_until
 
 EACH = int(os.environ.get("DOCKET_TEST_EACH", 80))  # accesses, and erasures

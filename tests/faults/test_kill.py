@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from load import (WEBHOOKS, Creator, Killer, consumer_lag, log_problems, make_webhooks, problems_of,
-                  wait_decided)
+from events import consumer_lag
+from load import WEBHOOKS, Creator, Killer, log_problems, make_webhooks, problems_of, wait_decided
 from stack import wait_until
 
 REQUESTS = 1000

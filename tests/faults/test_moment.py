@@ -11,7 +11,8 @@ from collections import Counter
 import psycopg
 import pytest
 
-from load import Creator, consumer_lag, log_problems, wait_decided
+from events import consumer_lag
+from load import Creator, log_problems, wait_decided
 from runs import FAILURES, Person, failure_problems, identity_problems, make_course, run_problems
 from stack import wait_until
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from load import consumer_lag
+from events import consumer_lag
 from receiver import Answer, Reply
 from stack import wait_until
 

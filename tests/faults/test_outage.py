@@ -7,8 +7,8 @@ import psycopg
 import pytest
 import requests
 
-from load import (OBJECTOR, WEBHOOKS, Creator, consumer_lag, log_problems, make_webhooks, problems_of,
-                  wait_decided)
+from events import consumer_lag
+from load import OBJECTOR, WEBHOOKS, Creator, log_problems, make_webhooks, problems_of, wait_decided
 from stack import wait_until
 
 AWAY = 20  # seconds

@@ -6,7 +6,8 @@ import time
 import pytest
 import requests
 
-from load import Creator, Killer, consumer_lag, log_problems, wait_decided
+from events import consumer_lag
+from load import Creator, Killer, log_problems, wait_decided
 from receiver import Answer
 from runs import Course, Step, percentile, resident_bytes, resume_of, run_problems, topic_problems, types_of
 from stack import wait_until

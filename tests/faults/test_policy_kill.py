@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from load import Creator, Killer, consumer_lag, log_problems, wait_decided
+from events import consumer_lag
+from load import Creator, Killer, log_problems, wait_decided
 from runs import Person, failure_problems, identity_problems, make_course, run_problems
 from stack import wait_until
 

@@ -218,3 +218,18 @@ def check(event):
                 for problem in validator(event.type).iter_errors(event.data)]
     if problems:
         raise BadEvent(f"{event}: {'; '.join(problems)}\n{event.value.decode(errors='replace')}")
+
+
+def consumer_lag(stack):
+    """What the workers' group has not committed yet, over both topics."""
+    consumer = Consumer({"bootstrap.servers": stack.kafka.brokers, "group.id": f"{stack.name}.worker"})
+    try:
+        lag = 0
+        for topic in (f"{stack.name}.lifecycle", f"{stack.name}.callbacks"):
+            partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            for place in consumer.committed([TopicPartition(topic, number) for number in partitions], timeout=10):
+                low, high = consumer.get_watermark_offsets(place, timeout=10)
+                lag += high - (place.offset if place.offset >= 0 else low)
+        return lag
+    finally:
+        consumer.close()

@@ -23,9 +23,16 @@ class Ledger:
         self.stack = stack
         self.since = "-infinity"
         self.by_hand = set()  # requests that tests have changed otherwise than by events
+        self.connection = None
 
     def connect(self):
-        return psycopg.connect(self.stack.postgres.url(self.stack.name), autocommit=True)
+        """The same connection for all tests, as each has to look; another one after the server was away."""
+        with contextlib.suppress(psycopg.OperationalError):
+            if self.connection:
+                self.connection.execute("select")
+                return self.connection
+        self.connection = psycopg.connect(self.stack.postgres.url(self.stack.name), autocommit=True)
+        return self.connection
 
     def move_on(self, connection):
         self.since = connection.execute("select now() - interval '5 seconds'").fetchone()[0]
@@ -36,26 +43,25 @@ class Ledger:
 
     def request_ids(self):
         """All that there are rows of, or events."""
-        with self.connect() as connection:
-            return {request_id for request_id, in connection.execute("select i from audit_page('', 1000000) i")}
+        return {request_id for request_id, in self.connect().execute("select i from audit_page('', 1000000) i")}
 
     def leave_out(self, ids):
         """What differs by now of these requests, of a test's own, was changed by hand."""
-        with self.connect() as connection:
-            different = connection.execute(DIFFERENT, (list(ids), list(ids)))
-            self.by_hand |= {request_id for request_id, in different}
-            self.move_on(connection)
+        connection = self.connect()
+        self.by_hand |= {request_id for request_id, in connection.execute(DIFFERENT, (list(ids), list(ids)))}
+        self.move_on(connection)
 
     def check(self):
         """What somebody may be at is over in a moment, once all programs run."""
-        with self.connect() as connection:
-            def findings():
-                return connection.execute(FINDINGS, (self.since, list(self.by_hand))).fetchall()
+        connection = self.connect()
 
-            if findings():
-                self.stack.start(len(self.stack.workers))
-                wait_until(lambda: not findings(), 20, lambda: f"the ledger to balance: {findings()}", every=0.1)
-            self.move_on(connection)
+        def findings():
+            return connection.execute(FINDINGS, (self.since, list(self.by_hand))).fetchall()
+
+        if findings():
+            self.stack.start(len(self.stack.workers))
+            wait_until(lambda: not findings(), 20, lambda: f"the ledger to balance: {findings()}", every=0.1)
+        self.move_on(connection)
 
     @contextlib.contextmanager
     def empty_database(self):

@@ -1,8 +1,10 @@
 """Nothing that waits is forgotten when webhooks and connections change under it."""
 
+import socket
+
 import pytest
 
-from utils import Answer, Reply, must, must_all, wait_until
+from utils import Answer, Reply, must, must_all, wait_until, worker_settings
 
 DISABLED = "Webhook '{}' was not called: its connection is disabled"
 ENABLED = "Webhook '{}' is called: its connection is enabled again"
@@ -118,19 +120,28 @@ def test_a_disabled_connection_is_not_called_and_the_timeline_says_so(api, recei
     assert ENABLED.format("tickets") in messages(api, request_id, "Webhook: tickets")
 
 
-def test_a_connection_disabled_between_attempts_is_not_called_again(api, receiver, identity, db):
-    api.make_webhooks(receiver, crm=Answer(503))
-    request_id = waiting_requests(api, receiver, identity, "/crm", 1)[0]
-    disable(api, "crm")
-    due = "update webhook_delivery set due_at = now() where request_id = %s and state = 'waiting' and attempts = 1"
-    wait_until(lambda: db.execute(due, (request_id,)).rowcount, 10, "the next attempt to be planned")
-    wait_message(api, request_id, "Webhook: crm", DISABLED.format("crm"))
+def test_a_connection_disabled_between_attempts_is_not_called_again(api, receiver, identity, stack):
+    """And that it was not is told when the next attempt is due, long after the worker knows."""
+    with worker_settings(stack, DOCKET_WEBHOOK_RETRY_SCHEDULE="3s", DOCKET_WEBHOOK_RETRY_JITTER=0):
+        api.make_webhooks(receiver, crm=Answer(503))
+        request_id = waiting_requests(api, receiver, identity, "/crm", 1)[0]
+        disable(api, "crm")
+        wait_message(api, request_id, "Webhook: crm", DISABLED.format("crm"))
     assert len(receiver.calls("/crm", request_id)) == 1
     receiver.script("/crm", Reply("eligible"))
     disable(api, "crm", False)
     api.wait_status(request_id, "complete")
     first, second = receiver.calls("/crm", request_id)
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
+
+
+def test_a_worker_that_comes_back_goes_on_with_its_own_sweep(stack, db):
+    """And waits for no lease of the one that it was."""
+    worker = f"{socket.gethostname()}/{stack.listen(stack.workers[0])}"
+    db.execute("insert into review_sweep (reason, lease_until, worker) values ('test', now() + interval '1 hour', %s)",
+               (worker,))
+    with worker_settings(stack):
+        wait_until(lambda: not db.execute("select 1 from review_sweep").fetchone(), 15, "the sweep to be made")
 
 
 def test_a_webhook_moved_to_another_connection_is_called_there(api, receiver, identity):

@@ -58,7 +58,7 @@ def test_what_was_taken_is_told(api, receiver, identity, attempts):
 
 def test_each_attempt_tells_for_itself(api, receiver, identity, stack, attempts):
     with worker_settings(stack, DOCKET_WEBHOOK_RETRY_SCHEDULE="100ms,100ms"):
-        api.make_webhooks(receiver, crm=[Answer(503), Close(reset=True), Reply("eligible")])
+        api.make_webhooks(receiver, crm=[Answer(503), Answer(502), Reply("eligible")])
         request_id = api.create_request(identity())["id"]
         assert [short(event) for event in attempts(request_id, 3)] == [
             ("webhook_failed", told()), ("webhook_failed", told()), ("webhook_sent", told())]

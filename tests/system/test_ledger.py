@@ -7,6 +7,7 @@ import re
 import pytest
 
 from asking import make_manual
+from events import consumer_lag
 from stepping import disable, halt, make_steps, start, two_way
 from utils import Answer, Hang, Reply, must, must_all, wait_until, worker_settings
 
@@ -34,6 +35,11 @@ def found(look):
     return run
 
 
+def wait_swept(db):
+    """Until nobody looks at what waits because the configuration has changed: of some things nothing is said before."""
+    wait_until(lambda: not db.execute("select 1 from review_sweep").fetchone(), 40, "the sweeps to end")
+
+
 def wait_called(db, request_id, state="delivered"):
     wait_until(lambda: {row for row, in db.execute("select state from webhook_delivery where request_id = %s",
                                                    (request_id,))} == {state}, 15, f"its calls to be {state}")
@@ -46,6 +52,7 @@ def called(api, receiver, identity, db):
         api.make_webhooks(receiver, crm=Answer())
         request_id = api.create_request(identity())["id"]
         wait_called(db, request_id)
+        wait_swept(db)
         return request_id
     return make
 
@@ -165,7 +172,9 @@ def test_a_call_that_waits_for_no_time_and_no_event_is_named(api, receiver, iden
 def test_a_call_whose_webhook_is_no_more_is_named(api, receiver, identity, db, found):
     api.make_webhooks(receiver, crm=Answer(503))
     request_id = api.create_request(identity())["id"]
-    due = "update webhook_delivery set due_at = now() - interval '1 s', webhook_id = 'pre_none' where request_id = %s and attempts = 1"
+    wait_swept(db)
+    due = ("update webhook_delivery set due_at = now() - interval '1 s', webhook_id = 'pre_none' "
+           "where request_id = %s and attempts = 1")
     wait_until(lambda: db.execute(due, (request_id,)).rowcount, 15, "a failed call")
     assert "no_webhook" in [line["problem"] for line in found(request_id)]
 
@@ -191,19 +200,25 @@ def test_a_pause_without_an_end(api, receiver, identity, db, found):
     make_steps(api, receiver, ask=two_way(halt()))
     request_id = start(api, identity)
     api.wait_status(request_id, "paused")
+    wait_swept(db)
     assert found(request_id) == []
     db.execute("delete from request_timer where request_id = %s", (request_id,))
     names(found, request_id, "paused", "no_timer")
 
 
 @pytest.mark.by_hand
-def test_a_run_of_which_nothing_is_under_way(api, receiver, identity, db, found):
-    make_steps(api, receiver, ask=two_way(Hang()))
-    request_id = start(api, identity)
-    receiver.wait_calls(1, "/ask", request_id)
-    assert found(request_id) == []
-    db.execute("update webhook_delivery set passed = true where request_id = %s", (request_id,))
-    names(found, request_id, "in_processing", "no_call")
+def test_a_run_of_which_nothing_is_under_way(api, receiver, identity, stack, db, found):
+    make_steps(api, receiver, ask=two_way(Answer(503)))
+    with worker_settings(stack, DOCKET_WEBHOOK_RETRY_SCHEDULE="1h"):
+        request_id = start(api, identity)
+        later = "select 1 from webhook_delivery where request_id = %s and due_at > now() + interval '30 minutes'"
+        wait_until(lambda: db.execute(later, (request_id,)).fetchone(), 20, "its call to wait for its next attempt")
+        wait_until(lambda: not db.execute("select 1 from request_outbox").fetchone() and consumer_lag(stack) == 0, 20,
+                   "the worker to have read all of it")
+        wait_swept(db)
+        assert found(request_id) == []
+        db.execute("update webhook_delivery set passed = true where request_id = %s", (request_id,))
+        names(found, request_id, "in_processing", "no_call")
 
 
 @pytest.mark.by_hand
@@ -212,6 +227,7 @@ def test_a_call_that_nothing_holds(api, receiver, identity, db, found):
     disable(api, "crm")
     request_id = api.create_request(identity())["id"]
     wait_called(db, request_id, "held")
+    wait_swept(db)
     assert found(request_id) == []
     db.execute("update connection set disabled = false where key = 'crm'")  # by no sweep
     names(found, request_id, "awaiting_pre_approval", "held")
@@ -238,6 +254,7 @@ def test_one_that_waits_for_input_of_nobody(api, identity, db, found):
     make_manual(api, "archive", "first_name")
     request_id = start(api, identity, "default_access_policy")
     api.wait_status(request_id, "requires_input")
+    wait_swept(db)
     assert found(request_id) == []
     db.execute("delete from manual_webhook")
     names(found, request_id, "requires_input", "no_asker")

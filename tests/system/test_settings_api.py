@@ -233,9 +233,12 @@ def test_secrets_of_a_bucket_are_kept_and_never_shown(api, storage, db):
 
 @pytest.fixture
 def bucket_default(api, db):
+    """There is none before the test, whatever one before it made, and none after it."""
+    without = "delete from storage where key = 'default_storage_config_s3'"
+    db.execute(without)
     yield
     must(api.delete("/config"))
-    db.execute("delete from storage where key = 'default_storage_config_s3'")
+    db.execute(without)
 
 
 def test_a_bucket_may_be_the_active_default(api, bucket_default):
