@@ -827,7 +827,7 @@ def temporary_run(kind):
     """A run directory under .run/test owned by this process; those of processes that ended are removed."""
     home = RUN / "test"
     home.mkdir(parents=True, exist_ok=True)
-    with open(home / "lock", "w") as lock:  # another's is not taken for an old one before it says whose it is
+    with open(RUN / "test.lock", "w") as lock:  # another's is not taken for an old one before it says whose it is
         fcntl.flock(lock, fcntl.LOCK_EX)
         for old in home.glob(f"{kind}-*"):
             if read_pid_file(old / "owner") is None:
