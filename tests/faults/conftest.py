@@ -1,4 +1,5 @@
-"""One stack of its own for all tests of faults, which run one after another: they kill what others would need."""
+"""A stack of its own, with its servers, for each pytest worker, whose tests run one after another: they kill what others
+would need."""
 
 import os
 import secrets
