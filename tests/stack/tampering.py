@@ -38,6 +38,10 @@ class Raw:
         else:
             self.headers.append((name, value))
 
+    def change(self):
+        """Another value, which is JSON still."""
+        self.value = self.value[:-1] + b',"by":"nobody"}'
+
     def copy(self):
         return Raw(self.key, self.value, list(self.headers))
 
@@ -92,6 +96,30 @@ class Log:
                     partition.insert(at + 1, other)
                     return
         raise AssertionError("no such record")
+
+    def forge_next(self, id):
+        """One event more at a request's end, with the right hash."""
+        last = self.events(id)[-1]
+        more = last.copy()
+        more.set("ce_id", f"{last.id}.{last.seq + 1}")
+        more.set("ce_sequence", f"{last.seq + 1:020}")
+        more.chain_after(bytes.fromhex(last.get("ce_chain")))
+        self.insert_after(last, more)
+        return more
+
+    def forge_request(self, id):
+        """A request that nobody made, of the first two events of another and beside them; its id."""
+        made, chain = "pri_00000000-0000-4000-8000-000000000000", b""
+        for record in self.events(id)[:2]:
+            other = record.copy()
+            other.key = made.encode()
+            other.set("ce_subject", made)
+            other.set("ce_id", f"{made}.{record.seq}")
+            other.value = record.value.replace(record.id.encode(), made.encode())
+            other.chain_after(chain)
+            chain = bytes.fromhex(other.get("ce_chain"))
+            self.insert_after(record, other)
+        return made
 
     def chain_before(self, record):
         events = self.events(record.id)

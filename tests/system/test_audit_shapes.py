@@ -15,7 +15,6 @@ from shaping import shaped
 from tampering import write_log
 
 SHAPES = int(os.environ.get("DOCKET_TEST_SHAPES", 24))
-CHANGED = b'"by":"nobody"'
 
 
 # --- which of a log's -------------------------------------------------------------------------------------
@@ -36,10 +35,6 @@ def has_some(log):
     return len(once(log)) >= 2 and not_last(log)
 
 
-def change_value(record):
-    record.value = record.value[:-1] + b"," + CHANGED + b"}"
-
-
 # --- what is done to it: each returns the one finding that there is to be ---------------------------------------
 
 
@@ -49,14 +44,14 @@ def nothing(log, rng):
 
 def changed(log, rng):
     record = rng.choice(log.events(rng.choice(once(log))))
-    change_value(record)
+    record.change()
     return {"finding": "changed", "request": record.id, "sequence": record.seq}
 
 
 def changed_to_the_end(log, rng):
     events = log.events(rng.choice(once(log)))
     first = rng.randrange(len(events))
-    change_value(events[first])
+    events[first].change()
     for record in events[first:]:
         record.chain_after(log.chain_before(record))
     return {"finding": "changed", "request": events[0].id}
@@ -99,13 +94,8 @@ def moved_to_the_end(log, rng):
 
 
 def inserted_at_the_end(log, rng):
-    last = log.events(rng.choice(not_last(log)))[-1]
-    more = last.copy()
-    more.set("ce_id", f"{last.id}.{last.seq + 1}")
-    more.set("ce_sequence", f"{last.seq + 1:020}")
-    more.chain_after(bytes.fromhex(last.get("ce_chain")))
-    log.insert_after(last, more)
-    return {"finding": "inserted", "request": last.id, "sequence": last.seq + 1}
+    more = log.forge_next(rng.choice(not_last(log)))
+    return {"finding": "inserted", "request": more.id, "sequence": more.seq}
 
 
 def inserted_beside(log, rng):
@@ -113,24 +103,14 @@ def inserted_beside(log, rng):
     events = log.events(rng.choice(once(log)))
     at = rng.randrange(1, len(events) - 1)
     other = events[at].copy()
-    change_value(other)
+    other.change()
     other.chain_after(log.chain_before(events[at]))
     log.insert_after(events[at - rng.randrange(2)], other)
     return {"finding": "inserted", "request": other.id, "sequence": other.seq}
 
 
 def request_inserted(log, rng):
-    made, chain = "pri_00000000-0000-4000-8000-000000000000", b""
-    for record in log.events(rng.choice(once(log)))[:2]:
-        other = record.copy()
-        other.key = made.encode()
-        other.set("ce_subject", made)
-        other.set("ce_id", f"{made}.{record.seq}")
-        other.value = record.value.replace(record.id.encode(), made.encode())
-        other.chain_after(chain)
-        chain = bytes.fromhex(other.get("ce_chain"))
-        log.insert_after(record, other)
-    return {"finding": "inserted", "request": made, "sequence": 1, "until": 2}
+    return {"finding": "inserted", "request": log.forge_request(rng.choice(once(log))), "sequence": 1, "until": 2}
 
 
 def header_changed(log, rng):

@@ -16,8 +16,6 @@ from confluent_kafka.admin import AdminClient
 from auditing import audit, findings_of, python_verify
 from tampering import Forger, edited, log_of, read_log
 
-CHANGED = b'"by":"nobody"'
-
 
 # --- which events -----------------------------------------------------------------------------------------
 
@@ -122,7 +120,7 @@ def test_a_repeat_behind_the_last_checkpoint_is_honest(audited):
 def test_an_event_that_was_changed(audited):
     def change(log):
         record = middle(log)
-        record.value = record.value[:-1] + b"," + CHANGED + b"}"
+        record.change()
         return record.id, record.seq
 
     prefix, (request_id, seq) = edited(audited, change)
@@ -145,7 +143,7 @@ def test_a_header_that_the_chain_covers(audited, header):
 def test_an_event_that_was_changed_and_its_chain_computed_anew(audited, back):
     def change(log):
         record = middle(log, back)
-        record.value = record.value[:-1] + b"," + CHANGED + b"}"
+        record.change()
         record.chain_after(log.chain_before(record))
         return record.id, record.seq
 
@@ -159,7 +157,7 @@ def test_a_chain_that_was_computed_anew_to_its_end(audited, back):
     def change(log):
         events = log.events(some_id(log))
         first = max(len(events) - back, 0)
-        events[first].value = events[first].value[:-1] + b"," + CHANGED + b"}"
+        events[first].change()
         for record in events[first:]:
             record.chain_after(log.chain_before(record))
         return events[0].id
@@ -241,17 +239,8 @@ def test_events_of_two_requests_that_changed_their_places(audited):
 
 
 def test_an_event_that_was_put_at_its_request_s_end_with_the_right_hash(audited):
-    def change(log):
-        last = log.events(some_id(log))[-1]
-        more = last.copy()
-        more.set("ce_id", f"{last.id}.{last.seq + 1}")
-        more.set("ce_sequence", f"{last.seq + 1:020}")
-        more.chain_after(bytes.fromhex(last.get("ce_chain")))
-        log.insert_after(last, more)
-        return last.id, last.seq + 1
-
-    prefix, (request_id, seq) = edited(audited, change)
-    only(audited, prefix, "inserted", request=request_id, sequence=seq)
+    prefix, more = edited(audited, lambda log: log.forge_next(some_id(log)))
+    only(audited, prefix, "inserted", request=more.id, sequence=more.seq)
 
 
 @pytest.mark.parametrize("before", [False, True])
@@ -260,7 +249,7 @@ def test_a_second_event_with_a_number_that_is_taken(audited, before):
     def change(log):
         record = middle(log)
         other = record.copy()
-        other.value = other.value[:-1] + b"," + CHANGED + b"}"
+        other.change()
         other.chain_after(log.chain_before(record))
         log.insert_after(log.events(record.id)[record.seq - 2] if before else record, other)
         return record.id, record.seq
@@ -270,21 +259,7 @@ def test_a_second_event_with_a_number_that_is_taken(audited, before):
 
 
 def test_a_request_that_nobody_made(audited):
-    def change(log):
-        events = log.events(some_id(log))
-        made, chain = "pri_00000000-0000-4000-8000-000000000000", b""
-        for record in events[:2]:
-            other = record.copy()
-            other.key = made.encode()
-            other.set("ce_subject", made)
-            other.set("ce_id", f"{made}.{record.seq}")
-            other.value = record.value.replace(record.id.encode(), made.encode())
-            other.chain_after(chain)
-            chain = bytes.fromhex(other.get("ce_chain"))
-            log.insert_after(record, other)
-        return made
-
-    prefix, request_id = edited(audited, change)
+    prefix, request_id = edited(audited, lambda log: log.forge_request(some_id(log)))
     only(audited, prefix, "inserted", request=request_id, sequence=1, until=2)
 
 
@@ -398,7 +373,7 @@ def test_a_log_whose_beginning_was_deleted(audited):
 def test_two_changes_are_two_findings(audited):
     def change(log):
         first, second = log.events(some_ids(log)[1])[2], log.events(some_ids(log)[4])[3]
-        first.value = first.value[:-1] + b"," + CHANGED + b"}"
+        first.change()
         log.remove(second)
         return {("changed", first.id), ("removed", second.id)}
 
