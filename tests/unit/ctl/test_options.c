@@ -62,6 +62,21 @@ static void wrong_words_are_named(void **state)
     }
 }
 
+static void more_headers_than_there_is_room_for_are_refused(void **state)
+{
+    struct test *test = *state;
+    const char *words[2 * (OPTION_TEXTS_MAX + 1) + 1] = { 0 };
+    char **args = arena_array(test->arena, char *, COUNT_OF(words));
+    struct options options;
+
+    for (size_t i = 0; i < COUNT_OF(words) - 1; i++)
+        args[i] = arena_strdup(test->arena, i % 2 ? "a=b" : "--header");
+    assert_int_equal(options_read(args, &options_retry, test->arena, &options, &test->err), -ERR_BAD_REQUEST);
+    args[COUNT_OF(words) - 3] = NULL;
+    assert_int_equal(options_read(args, &options_retry, test->arena, &options, &test->err), 0);
+    assert_int_equal(options.headers.count, OPTION_TEXTS_MAX);
+}
+
 static const struct entry entry = { .number = 7,
                                     .letter = { .reason = "bad_key", .place = "docket.callbacks/1/2", .time = 100 },
                                     .topic = "docket.callbacks" };
@@ -123,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(words_are_numbers_and_options),
         TEST(wrong_words_are_named),
+        TEST(more_headers_than_there_is_room_for_are_refused),
         TEST(a_letter_is_meant_by_what_it_is),
         TEST(a_number_means_its_letter_whatever_became_of_it),
     };

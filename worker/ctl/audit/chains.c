@@ -600,8 +600,6 @@ static void settle_before(struct chains *chains, struct taking *taking)
 /* It follows from the other branch: the one that stands there was wrong. */
 static void settle_other(struct chains *chains, struct taking *taking, struct doubt *doubt)
 {
-    if (doubt->kind == DOUBT_MISMATCH)
-        tell_chain_header(chains, doubt);
     if (doubt->kind == DOUBT_CONFLICT) {
         doubt->place.offset = doubt->offset;
         tell_doubt(chains, doubt, FINDING_INSERTED, doubt->from, doubt->to, NULL);
@@ -610,6 +608,7 @@ static void settle_other(struct chains *chains, struct taking *taking, struct do
         return;
     }
     if (doubt->kind == DOUBT_MISMATCH) {
+        tell_chain_header(chains, doubt);
         doubt_drop(chains, taking->state, doubt);
         return;
     }
