@@ -293,8 +293,9 @@ void share_revoke(struct share *share)
     drop_unclaimed(share);
     share->assigned = 0;
     share->windows = 0;
+    /* Who has lost them is no member, and a static one that commits all the same is fenced for it. */
     if (!share->closed && !rd_kafka_assignment_lost(share->consumer))
-        release(share); /* of what is lost there is nothing to tell: we are no member, and a static one is fenced for it */
+        release(share);
     for (struct partition *partition = share->partitions; partition; partition = next) {
         next = partition->next;
         partition->given_up = true;
